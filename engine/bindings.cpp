@@ -1,0 +1,168 @@
+// The only file that knows Python. Arrays come in through the buffer protocol, which, unlike DLPack, passes read-only,
+// byte-swapped and unaligned arrays.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "dispatch.hpp"
+
+namespace nb = nanobind;
+
+namespace corr2d {
+namespace {
+
+class Buffer {
+  public:
+    Buffer(nb::handle array, bool writable) {
+        const int flags = PyBUF_STRIDES | PyBUF_FORMAT | (writable ? PyBUF_WRITABLE : 0);
+        if (PyObject_GetBuffer(array.ptr(), &view, flags) != 0) throw nb::python_error();
+    }
+    ~Buffer() { PyBuffer_Release(&view); }
+    Buffer(const Buffer&) = delete;
+    Buffer& operator=(const Buffer&) = delete;
+
+    Py_buffer view;
+};
+
+struct Format {
+    Pixel pixel;
+    bool swapped;
+};
+
+bool is_little_endian() {
+    const std::uint16_t one = 1;
+    return *reinterpret_cast<const unsigned char*>(&one) == 1;
+}
+
+Format parse_format(const Py_buffer& view) {
+    const std::string format = view.format ? view.format : "B";
+    const char order = format[0];
+    const bool has_order = order == '<' || order == '>' || order == '!' || order == '=' || order == '@';
+    const std::string code = has_order ? format.substr(1) : format;
+    const bool swapped = is_little_endian() ? (order == '>' || order == '!') : order == '<';
+    const auto size = view.itemsize;
+    if (code.size() == 1) {
+        const bool is_unsigned = std::string("?BHILQ").find(code) != std::string::npos;
+        const bool is_signed = std::string("bhilq").find(code) != std::string::npos;
+        if (is_unsigned || is_signed) {
+            if (size == 1) return {is_unsigned ? Pixel::u8 : Pixel::i8, false};
+            if (size == 2) return {is_unsigned ? Pixel::u16 : Pixel::i16, swapped};
+            if (size == 4) return {is_unsigned ? Pixel::u32 : Pixel::i32, swapped};
+            if (size == 8) return {is_unsigned ? Pixel::u64 : Pixel::i64, swapped};
+        }
+        if (code == "e") return {Pixel::f16, swapped};
+        if (code == "f") return {Pixel::f32, swapped};
+        if (code == "d") return {Pixel::f64, swapped};
+    }
+    throw std::invalid_argument("the engine has no pixel type '" + format + "'");
+}
+
+// Addresses of pixel (0, 0) of every plane: the leading axes walked in row-major order, whatever their strides.
+std::vector<char*> plane_addresses(const Py_buffer& view) {
+    std::vector<char*> planes{static_cast<char*>(view.buf)};
+    for (int axis = 0; axis < view.ndim - 2; ++axis) {
+        std::vector<char*> finer;
+        finer.reserve(planes.size() * std::size_t(view.shape[axis]));
+        for (char* plane : planes) {
+            for (Py_ssize_t i = 0; i < view.shape[axis]; ++i) finer.push_back(plane + i * view.strides[axis]);
+        }
+        planes.swap(finer);
+    }
+    return planes;
+}
+
+template <class Byte>
+Planes<Byte> planes_of(const Py_buffer& view, Byte* const* addresses) {
+    const Format format = parse_format(view);
+    const int n = view.ndim;
+    return {addresses,           view.shape[n - 2], view.shape[n - 1], view.strides[n - 2],
+            view.strides[n - 1], format.pixel,      format.swapped};
+}
+
+// One correlation, ready to be run band by band, from any thread.
+class Correlation {
+  public:
+    Correlation(nb::handle image, nb::handle kernel, nb::handle out, std::ptrdiff_t top, std::ptrdiff_t left, int border,
+                double cval, double bias, const Table& table)
+        : image(image, false), kernel(kernel, false), out(out, true) {
+        const Py_buffer &i = this->image.view, &k = this->kernel.view, &o = this->out.view;
+        if (i.ndim < 2 || o.ndim < 2 || k.ndim != 2) throw std::invalid_argument("image and out need two axes, kernel exactly two");
+        if (!PyBuffer_IsContiguous(&k, 'C')) throw std::invalid_argument("the kernel must be contiguous");
+        for (const char* address : plane_addresses(i)) image_planes.push_back(address);
+        out_planes = plane_addresses(o);
+        if (image_planes.size() != out_planes.size()) throw std::invalid_argument("image and out differ in their leading axes");
+
+        const Format sums = parse_format(k);
+        if (sums.swapped || (sums.pixel != Pixel::f32 && sums.pixel != Pixel::f64)) {
+            throw std::invalid_argument("the kernel must be float32 or float64");
+        }
+        direct = sums.pixel == Pixel::f32 ? table.direct_f32 : table.direct_f64;
+        job = {planes_of<const char>(i, image_planes.data()),
+               planes_of<char>(o, out_planes.data()),
+               std::ptrdiff_t(out_planes.size()),
+               k.buf,
+               k.shape[0],
+               k.shape[1],
+               top,
+               left,
+               static_cast<Border>(border),
+               cval,
+               bias};
+        if (job.out.swapped || job.out.pixel == Pixel::f16) throw std::invalid_argument("the engine cannot write this type");
+        const bool has_pixels = job.image.height > 0 && job.image.width > 0 && job.kh > 0 && job.kw > 0;
+        if (rows() > 0 && job.out.width > 0 && !has_pixels) throw std::invalid_argument("image and kernel must not be empty");
+    }
+
+    std::ptrdiff_t rows() const { return job.planes * job.out.height; }
+
+    // Rows [begin, end) of the output, counted through the batch. True: a NaN met an integer pixel.
+    bool run(std::ptrdiff_t begin, std::ptrdiff_t end) const {
+        if (begin < 0 || end > rows()) throw std::invalid_argument("rows outside of the output");
+        if (begin >= end || job.out.width == 0) return false;
+        const nb::gil_scoped_release unlocked;
+        const std::unique_ptr<char, decltype(&std::free)> scratch(
+            static_cast<char*>(std::aligned_alloc(64, (direct.scratch_bytes(job) + 63) / 64 * 64)), std::free);
+        if (!scratch) throw std::bad_alloc();
+        return direct.run(job, begin, end, scratch.get());
+    }
+
+  private:
+    Buffer image, kernel, out;
+    std::vector<const char*> image_planes;
+    std::vector<char*> out_planes;
+    Job job;
+    Direct direct;
+};
+
+}  // namespace
+}  // namespace corr2d
+
+NB_MODULE(_engine, m) {
+    using namespace corr2d;
+    static const Table* const table = [] {
+        const char* name = std::getenv("CORR2D_ISA");
+        return &pick_table(name ? name : "");
+    }();
+
+    m.attr("isa") = table->name;
+    nb::list names;
+    for (const Table* usable : usable_tables()) names.append(usable->name);
+    m.attr("usable_isas") = nb::tuple(names);
+
+    nb::class_<Correlation>(m, "Correlation")
+        .def(
+            "__init__",
+            [](Correlation* self, nb::handle image, nb::handle kernel, nb::handle out, std::ptrdiff_t top,
+               std::ptrdiff_t left, int border, double cval,
+               double bias) { new (self) Correlation(image, kernel, out, top, left, border, cval, bias, *table); },
+            nb::arg("image"), nb::arg("kernel"), nb::arg("out"), nb::arg("top"), nb::arg("left"), nb::arg("border"),
+            nb::arg("cval"), nb::arg("bias"))
+        .def_prop_ro("rows", &Correlation::rows)
+        .def("run", &Correlation::run, nb::arg("begin"), nb::arg("end"));
+}

@@ -1,0 +1,55 @@
+// The SIMD vector of one instruction set, by compiler vector extensions: `+` and `*` work lane by lane, and
+// a * b + c becomes one fused instruction where the machine has it.
+#pragma once
+#include <cstddef>
+
+namespace corr2d {
+namespace CORR2D_ISA {
+
+// Register tiles: `tile_rows` output rows x `tile_vectors` vectors. The accumulators, one loaded vector a column and one
+// broadcast weight must fit the register file: 32 registers on AVX-512 and NEON, 16 on SSE2 and AVX2.
+#if defined(__AVX512F__)
+static constexpr std::ptrdiff_t vector_bytes = 64;
+static constexpr int tile_rows = 6, tile_vectors = 4;
+#elif defined(__AVX2__)
+static constexpr std::ptrdiff_t vector_bytes = 32;
+static constexpr int tile_rows = 6, tile_vectors = 2;
+#elif defined(__aarch64__)
+static constexpr std::ptrdiff_t vector_bytes = 16;
+static constexpr int tile_rows = 6, tile_vectors = 4;
+#else
+static constexpr std::ptrdiff_t vector_bytes = 16;
+static constexpr int tile_rows = 6, tile_vectors = 2;
+#endif
+
+template <class T>
+struct VectorOf {
+    typedef T type __attribute__((vector_size(vector_bytes)));
+};
+template <class T>
+using Vec = typename VectorOf<T>::type;
+
+template <class T>
+static constexpr std::ptrdiff_t lanes = vector_bytes / std::ptrdiff_t(sizeof(T));
+
+template <class T>
+static inline Vec<T> load(const T* p) {
+    Vec<T> a;
+    __builtin_memcpy(&a, p, sizeof a);
+    return a;
+}
+
+template <class T>
+static inline void store(T* p, Vec<T> a) {
+    __builtin_memcpy(p, &a, sizeof a);
+}
+
+// Not std::min and its kind: an inline function of the library, compiled here for AVX-512, could be the copy that the
+// linker keeps for everyone.
+static inline std::ptrdiff_t min(std::ptrdiff_t a, std::ptrdiff_t b) { return a < b ? a : b; }
+static inline std::ptrdiff_t max(std::ptrdiff_t a, std::ptrdiff_t b) { return a < b ? b : a; }
+static inline std::ptrdiff_t clamp(std::ptrdiff_t a, std::ptrdiff_t lo, std::ptrdiff_t hi) { return min(max(a, lo), hi); }
+static inline std::ptrdiff_t round_up(std::ptrdiff_t a, std::ptrdiff_t step) { return (a + step - 1) / step * step; }
+
+}  // namespace CORR2D_ISA
+}  // namespace corr2d

@@ -1,0 +1,86 @@
+"""Where the window may stand, and what it sees beyond the edge of the picture."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from numbers import Integral
+from typing import Literal, NamedTuple
+
+Padding = Literal["valid", "same", "full"] | int | tuple[int, int, int, int]
+Mode = Literal["constant", "reflect", "mirror", "nearest", "wrap"]
+
+PADDINGS = ("valid", "same", "full")
+MODES = ("constant", "reflect", "mirror", "nearest", "wrap")  # in the order of engine/job.hpp
+
+# What others call them.
+_ELSEWHERE = {
+    "symmetric": ("reflect", "NumPy's"),
+    "edge": ("nearest", "NumPy's"),
+    "replicate": ("nearest", "OpenCV's and torch's"),
+    "reflect101": ("mirror", "OpenCV's"),
+    "reflect_101": ("mirror", "OpenCV's"),
+    "circular": ("wrap", "torch's"),
+    "zeros": ("constant", "torch's"),
+    "grid-constant": ("constant", "SciPy's"),
+    "grid-mirror": ("reflect", "SciPy's"),
+    "grid-wrap": ("wrap", "SciPy's"),
+    "periodic": ("wrap", "astropy's"),
+}
+
+
+class Pads(NamedTuple):
+    """Rows and columns added around the picture."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+def _did_you_mean(value: object, names: Sequence[str]) -> str:
+    if not isinstance(value, str):
+        return ""
+    name = value.lower().removeprefix("border_")
+    if name in _ELSEWHERE and _ELSEWHERE[name][0] in names:
+        ours, whose = _ELSEWHERE[name]
+        return f" Did you mean {ours!r} ({whose} {value!r})?"
+    close = get_close_matches(name, names, n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def resolve_mode(mode: str, cval: float, padding: object) -> int:
+    """Give the engine's number of `mode`, refusing what would be ignored in silence."""
+    if mode not in MODES:
+        names = ", ".join(map(repr, MODES))
+        error = ValueError if isinstance(mode, str) else TypeError
+        raise error(f"`mode` must be one of {names}, got {mode!r}.{_did_you_mean(mode, MODES)}")
+    if isinstance(padding, str) and padding == "valid" and (mode != "constant" or cval != 0):
+        given = f"mode={mode!r}" if mode != "constant" else f"cval={cval!r}"
+        raise ValueError(f"{given} has no effect with padding='valid', which adds no border. Pass padding='same'.")
+    if cval != 0 and mode != "constant":
+        raise ValueError(f"cval={cval!r} has no effect with mode={mode!r}. Pass mode='constant', or leave cval out.")
+    return MODES.index(mode)
+
+
+def resolve_padding(padding: Padding, kernel_shape: tuple[int, int]) -> Pads:
+    """Turn any form of `padding` into rows and columns."""
+    kh, kw = kernel_shape
+    if isinstance(padding, str):
+        if padding == "valid":
+            return Pads(0, 0, 0, 0)
+        if padding == "same":  # the window's centre is (kh // 2, kw // 2), SciPy's rule
+            return Pads(kh // 2, kh - 1 - kh // 2, kw // 2, kw - 1 - kw // 2)
+        if padding == "full":
+            return Pads(kh - 1, kh - 1, kw - 1, kw - 1)
+        names = ", ".join(map(repr, PADDINGS))
+        hint = _did_you_mean(padding, PADDINGS)
+        raise ValueError(f"`padding` must be {names}, an int or (top, bottom, left, right), got {padding!r}.{hint}")
+    pads = (padding,) * 4 if isinstance(padding, Integral) else padding
+    if not isinstance(pads, Sequence) or not all(isinstance(p, Integral) for p in pads):
+        raise TypeError(
+            f"`padding` must be 'valid', 'same', 'full', an int or (top, bottom, left, right), got {padding!r}."
+        )
+    if len(pads) != 4 or min(pads) < 0:
+        raise ValueError(
+            f"`padding` must be one int or four, (top, bottom, left, right), none negative, got {padding!r}."
+        )
+    return Pads(*map(int, pads))

@@ -1,0 +1,191 @@
+"""corr2d: slide a kernel over pictures and sum the products."""
+
+import sys
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from . import _engine
+from .borders import Mode, Padding, Pads, resolve_mode, resolve_padding
+from .dtypes import as_image, as_weights, result_dtype, sum_dtype
+from .threads import run_bands, usable_cpus
+
+# Multiply-adds. Waking a thread costs about 50 us, in which one core makes some millions.
+_WORTH_A_THREAD = 4_000_000
+# A band is long enough to be worth handing out and short enough for Ctrl-C: 2e8 take 10 to 50 ms.
+_BAND_WORK = 200_000_000
+_TILE_ROWS = 6  # of engine/vec.hpp: bands of whole register tiles
+
+
+def corr2d(
+    image: ArrayLike,
+    kernel: ArrayLike,
+    *,
+    padding: Padding = "valid",
+    mode: Mode = "constant",
+    cval: float = 0.0,
+    channel_axis: int | None = None,
+    dtype: DTypeLike | None = None,
+    out: NDArray[Any] | None = None,
+    threads: int | None = None,
+) -> Any:
+    """Slide `kernel` over `image` and sum the products, without flipping it.
+
+    ``out[y, x] = sum_v sum_u kernel[v, u] * image[y + v - top, x + u - left]``
+
+    Parameters
+    ----------
+    image : (..., h, w) array
+        Any real dtype, any unit. Leading axes are a batch. A torch tensor gives a torch tensor, with gradients.
+    kernel : (kh, kw) array
+        Even and odd sizes both work; finite.
+    padding : {"valid", "same", "full"}, int or (top, bottom, left, right)
+        "valid": only where the kernel lies inside the image. "same": as large as the image; the kernel's
+        centre is (kh // 2, kw // 2), SciPy's rule. "full": wherever the two touch.
+    mode : {"constant", "reflect", "mirror", "nearest", "wrap"}
+        What lies beyond the border, by SciPy's names: "reflect" repeats the edge pixel (NumPy's "symmetric"),
+        "mirror" does not (NumPy's, OpenCV's and torch's "reflect").
+    cval : float
+        The value beyond the border where `mode` is "constant".
+    channel_axis : int, optional
+        The axis of the colours; each is filtered on its own, and the axis stays where it is.
+    dtype : dtype, optional
+        Of the result. An integer type rounds half to even and saturates.
+    out : (..., h', w') array, optional
+        Where to write. It gives the dtype unless `dtype` is given, and may overlap `image`.
+    threads : int, optional
+        At most so many. The result has the same bits for any number. Default: the CPUs this process may use.
+
+    Returns
+    -------
+    (..., h', w') array
+        ``h' = h + top + bottom - kh + 1``. float32 for bool, 8- and 16-bit integers, float16 and float32; float64
+        for 32- and 64-bit integers and float64. Unit: image unit x kernel unit. A NaN or infinity reaches
+        exactly the results whose window holds it.
+
+    Raises
+    ------
+    TypeError
+        If an array is masked or does not hold real numbers.
+    ValueError
+        If an option is unknown or would be ignored, a shape does not fit (the kernel is larger than the image and `padding`
+        is "valid"), the kernel is not finite, a colour picture comes without `channel_axis`, or a NaN meets an
+        integer `dtype`.
+
+    Examples
+    --------
+    >>> corr2d([[0., 1., 2.], [3., 4., 5.], [6., 7., 8.]], [[0., 1.], [2., 3.]])
+    array([[19., 25.],
+           [37., 43.]])
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None and (isinstance(image, torch.Tensor) or isinstance(kernel, torch.Tensor)):
+        from .nn import corr2d_tensor
+
+        return corr2d_tensor(
+            image, kernel, padding=padding, mode=mode, cval=cval, channel_axis=channel_axis, dtype=dtype, out=out,
+            threads=threads,
+        )  # fmt: skip
+    pixels, weights = as_image(image), as_weights(kernel)
+    pads = resolve_padding(padding, weights.shape)
+    border = resolve_mode(mode, cval, padding)
+    return correlate(
+        pixels, weights, pads, border=border, cval=cval, channel_axis=channel_axis, dtype=dtype, out=out, threads=threads
+    )
+
+
+def correlate(
+    image: NDArray[np.generic],
+    weights: NDArray[np.float64],
+    pads: Pads,
+    *,
+    bias: float = 0.0,
+    border: int = 0,
+    cval: float = 0.0,
+    channel_axis: int | None = None,
+    dtype: DTypeLike | None = None,
+    out: NDArray[Any] | None = None,
+    threads: int | None = None,
+) -> NDArray[Any]:
+    """Do what `corr2d` promises, and add `bias`, on arrays and options already resolved."""
+    planes = _channels_first(image, channel_axis)
+    kh, kw = weights.shape
+    h, w = planes.shape[-2:]
+    shape = (*planes.shape[:-2], h + pads.top + pads.bottom - kh + 1, w + pads.left + pads.right - kw + 1)
+    _check_fit(image.shape, (h, w), (kh, kw), shape[-2:])
+    if channel_axis is not None:
+        axis = channel_axis % image.ndim
+        shape = (*shape[1 : axis + 1], shape[0], *shape[axis + 1 :])
+    out_dtype = result_dtype(image.dtype, dtype if out is None or dtype is not None else out.dtype)
+    if out is None:
+        result = np.empty(shape, out_dtype)
+    else:
+        _check_out(out, shape, out_dtype)
+        result = np.empty(shape, out_dtype) if np.may_share_memory(out, image) else out
+
+    sums = sum_dtype(image.dtype, out_dtype, weights, bias)
+    target = _channels_first(result, channel_axis)
+    correlation = _engine.Correlation(
+        planes, np.asarray(weights, sums), target, pads.top, pads.left, border, cval, bias
+    )  # fmt: skip
+    if _run(correlation, target.size * (kh * kw + 8), threads):
+        raise ValueError(
+            f"`image` leads to NaN, which dtype={out_dtype.name} cannot hold. "
+            f"Replace the NaN first, or ask for a float dtype."
+        )
+    if out is not None and result is not out:
+        out[...] = result
+        return out
+    return result
+
+
+def _run(correlation: _engine.Correlation, work: int, threads: int | None) -> bool:
+    """Run all rows; say whether a NaN met an integer pixel."""
+    rows = correlation.rows
+    if threads is None:
+        threads = usable_cpus() if work > _WORTH_A_THREAD else 1
+    elif threads < 1:
+        raise ValueError(f"`threads` must be at least 1, got {threads}.")
+    if work < _WORTH_A_THREAD and threads == 1:
+        return correlation.run(0, rows)
+    met_nan: list[bool] = []
+    bands = max(8 * threads, work // _BAND_WORK)
+    step = -(-rows // bands)
+    step = -(-step // _TILE_ROWS) * _TILE_ROWS
+    run_bands(lambda begin, end: met_nan.append(correlation.run(begin, end)), rows, step, threads)
+    return any(met_nan)
+
+
+def _channels_first(image: NDArray[Any], channel_axis: int | None) -> NDArray[Any]:
+    if channel_axis is None:
+        if image.ndim == 3 and image.shape[2] in (3, 4) and min(image.shape[:2]) > 4:
+            raise ValueError(
+                f"`image` has shape {image.shape}, which looks like rows x columns x colours. Pass channel_axis=-1 for a "
+                f"colour picture, or image[None] if these are {image.shape[0]} pictures of {image.shape[2]} columns."
+            )
+        return image
+    if image.ndim < 3 or not -image.ndim <= channel_axis < image.ndim:
+        raise ValueError(f"`channel_axis` must be one of at least three axes, got {channel_axis} for shape {image.shape}.")
+    return np.moveaxis(image, channel_axis, 0)
+
+
+def _check_fit(
+    shape: tuple[int, ...], image: tuple[int, int], kernel: tuple[int, int], result: tuple[int, int]
+) -> None:
+    if min(image) < 1 and result != image:
+        raise ValueError(f"`image` has no pixels (shape {shape}): only padding='same' has an answer.")
+    if min(image) > 0 and min(result) < 1:
+        raise ValueError(
+            f"`kernel` must fit into the padded image, got a kernel of {kernel} over an image of {image}. "
+            f"Pass padding='same' or 'full'."
+        )
+
+
+def _check_out(out: object, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> None:
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"`out` must be a NumPy array, got {type(out).__name__}.")
+    if out.shape != shape or out.dtype != dtype:
+        raise ValueError(f"`out` must have shape {shape} and dtype {dtype}, got {out.shape} and {out.dtype}.")
+    if not out.flags.writeable:
+        raise ValueError("`out` must be writable, got a read-only array.")

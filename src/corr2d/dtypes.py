@@ -1,0 +1,85 @@
+"""Which arrays are pictures, what type a result has, and what type its sums are made in."""
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+_SMALL = tuple(map(np.dtype, "?bBhHef"))  # float32 holds each of their values exactly
+_WRITABLE = tuple(np.dtype(t) for t in ("f4", "f8", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"))
+
+
+def as_real_array(value: ArrayLike, name: str) -> NDArray[np.generic]:
+    """Give `value` as an array of real numbers without copying it, or say why it is none."""
+    if type(value) is not np.ndarray:
+        mask = getattr(value, "mask", None)
+        if isinstance(value, np.ma.MaskedArray) or isinstance(mask, np.ndarray):
+            raise TypeError(
+                f"`{name}` is a {type(value).__name__}, whose mask would be ignored. "
+                f"Give a plain array: fill the masked pixels first, for instance with NaN."
+            )
+        try:
+            value = np.asarray(value)
+        except ValueError as error:
+            raise ValueError(f"`{name}` must be a rectangular array of numbers: {error}.") from error
+    if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
+        raise TypeError(f"`{name}` must hold real numbers of at most 64 bits, got dtype {value.dtype}.{_way_out(value.dtype)}")
+    return value
+
+
+def _way_out(dtype: np.dtype[np.generic]) -> str:
+    if dtype.kind == "c":
+        return " Filter .real and .imag one by one."
+    if dtype.kind == "f":
+        return " Convert it with .astype(np.float64)."
+    return ""
+
+
+def as_image(value: ArrayLike, name: str = "image") -> NDArray[np.generic]:
+    """Give `value` as an array whose last two axes are rows and columns."""
+    image = as_real_array(value, name)
+    if image.ndim < 2:
+        raise ValueError(f"`{name}` must have at least two axes (rows, columns), got shape {image.shape}.")
+    return image
+
+
+def as_weights(value: ArrayLike, name: str = "kernel") -> NDArray[np.float64]:
+    """Give `value` as a contiguous (kh, kw) array of finite float64."""
+    weights = as_real_array(value, name)
+    if weights.ndim != 2 or weights.size == 0:
+        hint = " Write a row as kernel[None, :], a column as kernel[:, None]." if weights.ndim == 1 else ""
+        raise ValueError(f"`{name}` must have two axes (kh, kw), neither empty, got shape {weights.shape}.{hint}")
+    weights = np.ascontiguousarray(weights, np.float64)
+    if not np.isfinite(weights).all():
+        raise ValueError(f"`{name}` must be finite, got {np.count_nonzero(~np.isfinite(weights))} NaN or infinite weights.")
+    return weights
+
+
+def result_dtype(image: np.dtype[np.generic], asked: DTypeLike | None) -> np.dtype[np.generic]:
+    """Give the type of the result: float32 for bool, 8 and 16 bits and float32, else float64, unless `asked`."""
+    if asked is None:
+        return np.dtype(np.float32 if image.newbyteorder("=") in _SMALL else np.float64)
+    dtype = np.dtype(asked)
+    if dtype not in _WRITABLE:
+        names = ", ".join(t.name for t in _WRITABLE)
+        raise ValueError(f"`dtype` must be one of {names}, in the machine's byte order, got {dtype!r}.")
+    return dtype
+
+
+def sum_dtype(
+    image: np.dtype[np.generic], result: np.dtype[np.generic], weights: NDArray[np.float64], bias: float
+) -> np.dtype[np.generic]:
+    """Give the type to make the sums in: float32 where it answers as well as float64.
+
+    A float32 result is held to 1e-6, which float32 sums keep unless a weight is near the end of their range. An
+    integer result is exact, which they keep only while every partial sum is an integer below 2**24.
+    """
+    single, double = np.dtype(np.float32), np.dtype(np.float64)
+    if image.newbyteorder("=") not in _SMALL or result == double:
+        return double
+    magnitudes = np.abs(weights)
+    if result == single:
+        in_range = (magnitudes < 1e18) & ((magnitudes > 1e-18) | (magnitudes == 0))
+        return single if in_range.all() else double
+    if image.kind == "f" or float(bias) % 1 or (weights % 1).any():
+        return double
+    largest = 1 if image.kind == "b" else max(abs(int(np.iinfo(image).min)), int(np.iinfo(image).max))
+    return single if magnitudes.sum() * largest + abs(bias) < 2**24 else double

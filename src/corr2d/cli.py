@@ -1,0 +1,216 @@
+"""The command line. Results go to stdout, talk to stderr; heavy libraries are imported when a command runs."""
+
+import errno
+import json
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from . import __version__
+
+if TYPE_CHECKING:
+    from .images import Picture
+    from .kernel import Kernel
+
+_EXIT_CODES = """\b
+Exit codes
+  0    done
+  1    the input cannot be used, or the output not be written; stderr says why
+  2    the command was not understood
+  130  interrupted; nothing half-written is left
+"""
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+class _Commands(click.Group):
+    """A group whose commands end in one plain sentence, never in a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(130)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # `corr2d show … | head -1`: click ends quietly
+                raise
+            where = f"{_shown(error.filename)}: " if error.filename else ""
+            raise click.ClickException(where + (error.strerror or str(error))) from error
+        except (ValueError, TypeError, ImportError) as error:
+            raise click.ClickException(str(error)) from error
+        except MemoryError as error:
+            raise click.ClickException("not enough memory for pictures of this size.") from error
+        except Exception as error:
+            raise click.ClickException(
+                f"this should not have happened, and is a fault in corr2d: {type(error).__name__}: {error}"
+            ) from error
+
+
+class _Size(click.ParamType[tuple[int, int]]):
+    name = "N|ROWSxCOLUMNS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        parts = str(value).lower().replace("×", "x").split("x")
+        if len(parts) > 2 or not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
+            self.fail(f"{value!r} is not a size; write 3 for 3 x 3, or 3x5 for 3 rows and 5 columns.", param, ctx)
+        return int(parts[0]), int(parts[-1])
+
+
+@click.group(cls=_Commands, epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="corr2d")
+def cli() -> None:
+    """Find the kernel that turned one picture into another, and run it on other pictures.
+
+    \b
+    corr2d learn before.png after.png -o kernel.json
+    corr2d apply kernel.json another.png -o result.png
+    """
+
+
+@cli.command()
+@click.argument("before", type=click.Path())
+@click.argument("after", type=click.Path())
+@click.option("--size", type=_Size(), help="Of the kernel: 3, or 3x5. Default: the smallest that explains the pair.")
+@click.option("--per-channel", is_flag=True, help="One kernel for each colour, in place of one for all.")
+@click.option("-o", "--output", type=click.Path(), help="Save the kernel to this file, as JSON.")
+@click.option("--picture", type=click.Path(), help="Draw before, after, predicted, residual and kernel (needs matplotlib).")
+@_JSON
+def learn(
+    before: str, after: str, size: tuple[int, int] | None, per_channel: bool, output: str | None, picture: str | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Find the kernel that turned BEFORE into AFTER.
+
+    Both are PNG, JPEG or TIFF. AFTER is as large as BEFORE, or smaller by the border of the kernel. Pixels of
+    AFTER at the ends of their range, where the filter's result was cut off, are left out and counted.
+    """
+    from .learning import learn as learn_kernel
+
+    x, y = _read(before), _read(after)
+    if x.pixels.ndim != y.pixels.ndim:
+        kinds = {2: "grey", 3: "colour"}
+        raise ValueError(
+            f"Both pictures must be grey or both in colour, got {_shown(before)} in {kinds[x.pixels.ndim]} and "
+            f"{_shown(after)} in {kinds[y.pixels.ndim]}. Convert one of them."
+        )
+    channel_axis = -1 if x.pixels.ndim == 3 else None
+    if per_channel and channel_axis is None:
+        raise ValueError("--per-channel is for colour pictures, got two grey ones. Leave it out.")
+    kernel = learn_kernel(x.pixels, y.pixels, size=size, channel_axis=channel_axis, per_channel=per_channel)
+    kernel = kernel.with_notes(*_file_notes(x, y), before=os.fspath(before), after=os.fspath(after), corr2d=__version__)
+    _print_kernel(kernel, as_json)
+    if output is not None:
+        kernel.save(output)
+        _say(f"kernel saved to {_shown(output)}")
+    if picture is not None:
+        from .plot import draw_pair
+
+        draw_pair(x.pixels, y.pixels, kernel, picture)
+        _say(f"picture drawn to {_shown(picture)}")
+
+
+@cli.command()
+@click.argument("kernel", type=click.Path())
+@click.argument("image", type=click.Path())
+@click.option("-o", "--output", type=click.Path(), required=True, help="Where to write: .png, .jpg or .tif.")
+@click.option(
+    "--mode", type=click.Choice(["reflect", "mirror", "nearest", "wrap", "constant"]), default="reflect",
+    show_default=True, help="What lies beyond the border; constant: 0.",
+)  # fmt: skip
+@click.option(
+    "--dtype", type=click.Choice(["uint8", "uint16", "float32", "float64"]),
+    help="Of the result's pixels. Default: those of IMAGE. Integers are rounded and cut off at the ends of their range.",
+)  # fmt: skip
+@_JSON
+def apply(kernel: str, image: str, output: str, mode: Any, dtype: str | None, as_json: bool) -> None:
+    """Run the kernel of the file KERNEL over IMAGE; the result is as large as IMAGE."""
+    import numpy as np
+
+    from .images import write
+    from .kernel import Kernel
+
+    weights = Kernel.load(kernel)
+    picture = _read(image)
+    colour = picture.pixels.ndim == 3
+    if weights.weights.ndim == 3 and not colour:
+        raise ValueError(f"{_shown(kernel)} has a kernel for each colour, but {_shown(image)} is grey. Learn one without --per-channel.")
+    result = weights(
+        picture.pixels, padding="same", mode=mode, channel_axis=-1 if colour else None, dtype=dtype or picture.pixels.dtype
+    )
+    write(output, result, alpha=picture.alpha)
+    _say(f"result written to {_shown(output)}")
+    cut_off = None
+    if result.dtype.kind in "iu":
+        ends = np.iinfo(result.dtype)
+        cut_off = float(np.mean((result == ends.min) | (result == ends.max)))
+        if cut_off > 0.001:
+            _say(
+                f"{100 * cut_off:.1f} % of its values are {ends.min} or {ends.max}, where {result.dtype} ends: what lay beyond "
+                f"was cut off. To keep it, write a .tif with --dtype float32."
+            )
+    summary = {"output": os.fspath(output), "shape": list(result.shape), "dtype": str(result.dtype), "at_ends": cut_off}
+    click.echo(json.dumps(summary) if as_json else _shown(output))
+
+
+@cli.command()
+@click.argument("kernel", type=click.Path())
+@_JSON
+def show(kernel: str, as_json: bool) -> None:
+    """Print the kernel of the file KERNEL."""
+    from .kernel import Kernel
+
+    _print_kernel(Kernel.load(kernel), as_json)
+
+
+def _print_kernel(kernel: "Kernel", as_json: bool) -> None:
+    click.echo(json.dumps(kernel.to_dict(), allow_nan=False) if as_json else repr(kernel))
+
+
+def _read(path: str) -> "Picture":
+    from .images import read
+
+    picture = read(path)
+    h, w = picture.pixels.shape[:2]
+    kind = "colour" if picture.pixels.ndim == 3 else "grey"
+    aside = ", alpha left aside" if picture.alpha is not None else ""
+    _say(f"read {_shown(path)}: {w} x {h}, {kind}, {picture.pixels.dtype}{aside}")
+    return picture
+
+
+def _file_notes(before: "Picture", after: "Picture") -> list[str]:
+    lossy = [name for name, picture in (("before", before), ("after", after)) if picture.lossy]
+    if not lossy:
+        return []
+    return [
+        f"JPEG changed the pixels of {' and '.join(lossy)} after the filter ran: errors larger than the bars are likely. "
+        f"PNG or TIFF files give the kernel itself."
+    ]
+
+
+def _shown(path: object) -> str:
+    return repr(os.fsdecode(path)) if isinstance(path, str | bytes | os.PathLike) else str(path)
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _terminated(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command line."""
+    signal.signal(signal.SIGTERM, _terminated)  # like Ctrl-C: files in the making are removed
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # file names that are no UTF-8, or a terminal that is ASCII
+            stream.reconfigure(errors="backslashreplace")
+    cli.main(prog_name="corr2d")

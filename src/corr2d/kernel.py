@@ -1,0 +1,368 @@
+"""Kernel: the value that learning ends in, and that users print, save, edit, load and call."""
+
+import json
+import os
+import sys
+from dataclasses import dataclass, field, fields, replace
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from .borders import Mode, Padding, Pads, resolve_mode, resolve_padding
+from .correlate import correlate, corr2d
+from .dtypes import as_image, as_weights, channels_first
+from .files import replace_file, stat_regular
+
+_FORMAT, _VERSION, _CONVENTION = "corr2d kernel", 1, "cross-correlation"
+_FILE_BYTES = 64 << 20
+_SHOWN = 9  # rows and columns; larger kernels are shown in part
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Kernel:
+    """A kernel, its bias, and what is known of both.
+
+    ``out[y, x] = bias + sum_v sum_u weights[v, u] * image[y + v - top, x + u - left]``
+
+    Only `weights` is needed to make one by hand; the figures are those of `learn` and None without it.
+
+    Attributes
+    ----------
+    weights : (kh, kw) or (channels, kh, kw) array
+        Never flipped: cross-correlation. With channels: one kernel for each colour.
+    bias : float or (channels,) array
+        Added to every result.
+    origin : (int, int)
+        The weight that stands on the pixel it makes, where the padding is "same". Default: (kh // 2, kw // 2).
+    stderr : array of the shape of weights
+        Standard error of each weight, infinite where the pair does not determine it.
+    bias_stderr : float or (channels,) array
+        Standard error of the bias.
+    rmse : float or (channels,) array
+        Root mean square of what the kernel does not explain, in units of `after`.
+    noise : float or (channels,) array
+        The same as an estimate of the pair's noise: over the degrees of freedom.
+    r2 : float or (channels,) array
+        Share of the variance of `after` that the kernel explains.
+    used : int
+        How many pixels of `after` the fit rests on.
+    left_out : dict
+        How many pixels were left out, by reason.
+    condition : float or (channels,) array
+        Ratio of the largest to the smallest singular value of the windows; infinite where `rank` is not full.
+    rank : int or (channels,) array
+        How many directions in kernel space the pair determines, at most kh * kw.
+    notes : tuple of str
+        What a reader should know, in words.
+    provenance : dict
+        Where the kernel comes from; text by text.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If weights, bias or origin are not finite numbers of fitting shapes.
+
+    Examples
+    --------
+    >>> edges = Kernel([[1, -1]])
+    >>> edges([[1., 1., 0., 0.]])
+    array([[0., 1., 0.]])
+    """
+
+    weights: NDArray[np.float64]
+    bias: Any = 0.0
+    origin: tuple[int, int] | None = None
+    stderr: Any = None
+    bias_stderr: Any = None
+    rmse: Any = None
+    noise: Any = None
+    r2: Any = None
+    used: int | None = None
+    left_out: dict[str, int] = field(default_factory=dict)
+    condition: Any = None
+    rank: Any = None
+    notes: tuple[str, ...] = ()
+    provenance: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        channels: tuple[int, ...] = ()
+        if np.ndim(self.weights) == 3:
+            weights = np.stack([as_weights(w, "weights") for w in self.weights])
+            channels = weights.shape[:1]
+        else:
+            weights = as_weights(self.weights, "weights").copy()
+        kh, kw = weights.shape[-2:]
+        origin = (kh // 2, kw // 2) if self.origin is None else tuple(map(int, self.origin))
+        if len(origin) != 2 or not (0 <= origin[0] < kh and 0 <= origin[1] < kw):
+            raise ValueError(f"`origin` must be a place (row, column) in the kernel of {kh} x {kw}, got {self.origin}.")
+        bias = np.asarray(self.bias, np.float64)
+        if bias.shape != channels or not np.isfinite(bias).all():
+            raise ValueError(f"`bias` must be finite and of shape {channels}, one for each kernel, got {self.bias!r}.")
+        frozen = {"weights": weights, "origin": origin, "bias": bias if channels else float(bias)}
+        frozen["stderr"] = _figures(self.stderr, weights.shape, "stderr")
+        for name in ("bias_stderr", "rmse", "noise", "r2", "condition", "rank"):
+            frozen[name] = _figures(getattr(self, name), channels, name)
+        for name, value in frozen.items():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+            object.__setattr__(self, name, value)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The kernel's (kh, kw)."""
+        return self.weights.shape[-2], self.weights.shape[-1]
+
+    def __call__(
+        self,
+        image: ArrayLike,
+        *,
+        padding: Padding = "valid",
+        mode: Mode = "constant",
+        cval: float = 0.0,
+        channel_axis: int | None = None,
+        dtype: DTypeLike | None = None,
+        out: NDArray[Any] | None = None,
+        threads: int | None = None,
+    ) -> Any:
+        """Run the kernel over pictures: `corr2d` with these weights, plus the bias, with the same options.
+
+        "same" puts the kernel's `origin` on each pixel. The bias is added before an integer `dtype` is rounded.
+        A kernel with channels needs `channel_axis`, of as many channels.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `corr2d`, and if the channels do not fit.
+
+        Examples
+        --------
+        >>> Kernel([[1 / 3, 1 / 3, 1 / 3]], bias=0.5)([[1, 2, 6]], padding="same", dtype="uint8")
+        array([[2, 4, 3]], dtype=uint8)
+        """
+        border = resolve_mode(mode, cval, padding)
+        pads = self._pads(padding)
+        options: dict[str, Any] = {"border": border, "cval": cval, "dtype": dtype, "threads": threads}
+        torch = sys.modules.get("torch")
+        if torch is not None and isinstance(image, torch.Tensor):
+            if self.weights.ndim == 3 or dtype is not None or out is not None:
+                raise ValueError("On a tensor, a kernel takes no `dtype` and no `out`, and has no channels. Pass a NumPy array.")
+            return corr2d(
+                image, self.weights, padding=pads if padding == "same" else padding, mode=mode, cval=cval,
+                channel_axis=channel_axis, threads=threads,
+            ) + self.bias  # fmt: skip
+        pixels = as_image(image)
+        if self.weights.ndim == 2:
+            return correlate(pixels, self.weights, pads, bias=self.bias, channel_axis=channel_axis, out=out, **options)
+        return self._by_channel(pixels, pads, channel_axis, out, options)
+
+    def _pads(self, padding: Padding) -> Pads:
+        if isinstance(padding, str) and padding == "same":
+            (kh, kw), (y, x) = self.size, self.origin or (0, 0)
+            return Pads(y, kh - 1 - y, x, kw - 1 - x)
+        return resolve_padding(padding, self.size)
+
+    def _by_channel(
+        self, image: NDArray[Any], pads: Pads, channel_axis: int | None, out: Any, options: dict[str, Any]
+    ) -> NDArray[Any]:
+        channels = len(self.weights)
+        if channel_axis is None:
+            raise ValueError(f"`channel_axis` must say where the colours are: this kernel has {channels} channels.")
+        planes = channels_first(image, channel_axis, "image")
+        if len(planes) != channels:
+            raise ValueError(f"`image` must have {channels} channels, as the kernel has, got {len(planes)}.")
+        if out is not None:
+            raise ValueError("`out` is for kernels without channels. Leave it out.")
+        results = [
+            correlate(plane, weights, pads, bias=float(bias), **options)
+            for plane, weights, bias in zip(planes, self.weights, np.asarray(self.bias), strict=True)
+        ]
+        return np.moveaxis(np.stack(results), 0, channel_axis)
+
+    def with_notes(self, *notes: str, **provenance: str) -> "Kernel":
+        """Give the same kernel with more notes and provenance."""
+        return replace(self, notes=self.notes + notes, provenance=self.provenance | provenance)
+
+    def __eq__(self, other: object) -> bool:
+        return self.to_dict() == other.to_dict() if isinstance(other, Kernel) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # values that compare by content and hold arrays, like ndarray
+
+    def __repr__(self) -> str:
+        return "\n".join(_lines(self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give all of it as numbers, texts, lists and dicts; a figure that is not finite becomes None."""
+        values = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        return {"format": _FORMAT, "version": _VERSION, "convention": _CONVENTION, **values}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a JSON file that a person can read and edit; an existing file is replaced in one step.
+
+        Raises OSError if it cannot be written.
+        """
+        text = _to_json(self.to_dict())
+        with replace_file(path) as file:
+            file.write(text.encode())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Kernel":
+        """Read the file that `save` wrote, or one written by hand: ``weights`` is the only key needed beside the first three.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If it is no kernel file of this version, too large, or holds a number that is not finite.
+        """
+        if stat_regular(path).st_size > _FILE_BYTES:
+            raise ValueError(f"{os.fspath(path)!r} must be at most {_FILE_BYTES >> 20} MB to be a kernel file.")
+        try:
+            return cls.from_dict(_from_json(Path(path).read_bytes()))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ValueError(f"{os.fspath(path)!r} is not a kernel file that corr2d can read: {error}") from error
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Kernel":
+        """Make the kernel that `to_dict` described.
+
+        Raises TypeError or ValueError if a key is missing, unknown or of the wrong kind.
+        """
+        values = dict(values)
+        for key, expected in (("format", _FORMAT), ("version", _VERSION), ("convention", _CONVENTION)):
+            if values.pop(key, None) != expected:
+                hint = " A kernel of a true convolution must be turned by 180 degrees." if key == "convention" else ""
+                raise ValueError(f'"{key}" must be {json.dumps(expected)}.{hint}')
+        known = {f.name for f in fields(cls)}
+        if unknown := sorted(values.keys() - known):
+            raise ValueError(f"unknown key {unknown[0]!r}; the keys are {', '.join(sorted(known))}.")
+        if values.get("weights") is None:
+            raise ValueError('"weights" is missing.')
+        if values.get("notes") is not None:
+            values["notes"] = tuple(map(str, values["notes"]))
+        return cls(**{key: value for key, value in values.items() if value is not None})
+
+
+def _figures(value: Any, shape: tuple[int, ...], name: str) -> Any:
+    """Give a figure as a float, or as an array where there is one for each channel or tap; None is unknown, inside an array inf."""
+    if value is None:
+        return None
+    array = np.array(value, np.float64)  # None becomes NaN here
+    if array.shape != shape:
+        raise ValueError(f"`{name}` must have shape {shape}, got {array.shape}.")
+    if name in ("stderr", "bias_stderr", "condition"):
+        array[np.isnan(array)] = np.inf
+    if shape:
+        return array
+    return int(array) if name == "rank" else float(array)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and not isfinite(value):
+        return None
+    return value
+
+
+def _to_json(values: dict[str, Any]) -> str:
+    """Write one key a line, and one row of a matrix a line."""
+
+    def block(value: Any, indent: str) -> str:
+        if isinstance(value, list) and value and isinstance(value[0], list | str):
+            inner = f",\n{indent}  ".join(block(v, indent + "  ") for v in value)
+            return f"[\n{indent}  {inner}\n{indent}]"
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+    return "{\n" + ",\n".join(f"  {json.dumps(key)}: {block(value, '  ')}" for key, value in values.items()) + "\n}\n"
+
+
+def _from_json(content: bytes) -> dict[str, Any]:
+    def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        values = dict(pairs)
+        if len(values) != len(pairs):
+            raise ValueError("a key stands twice.")
+        return values
+
+    def no_constant(name: str) -> Any:
+        raise ValueError(f"{name} is not a number that a kernel can hold.")
+
+    values = json.loads(content.decode("utf-8"), object_pairs_hook=no_duplicates, parse_constant=no_constant)
+    if not isinstance(values, dict):
+        raise ValueError("it must hold one JSON object.")
+    return values
+
+
+def _lines(kernel: Kernel) -> list[str]:
+    """Describe a kernel to a person."""
+    kh, kw = kernel.size
+    channels = len(kernel.weights) if kernel.weights.ndim == 3 else 0
+    lines = [f"Kernel {kh} × {kw}" + (f", one for each of {channels} channels" if channels else "")]
+    for c in range(max(channels, 1)):
+        pick = (lambda a, c=c: None if a is None else a[c]) if channels else (lambda a: a)
+        if channels:
+            lines.append(f"channel {c}")
+        lines += _table(pick(kernel.weights), pick(kernel.stderr))
+        lines.append("  bias " + _with_error(pick(kernel.bias), pick(kernel.bias_stderr)))
+        if kernel.rmse is not None:
+            condition = "" if kernel.condition is None else f", condition {pick(kernel.condition):.3g}"
+            lines.append(f"  noise {pick(kernel.noise):.3g}, R² {_share(pick(kernel.r2))}{condition}")
+    if kernel.used is not None:
+        lines.append(f"from {kernel.used:,} pixels" + _left_out(kernel.left_out, kernel.used))
+    return lines + [f"note: {note}" for note in kernel.notes]
+
+
+def _with_error(value: float, error: float | None) -> str:
+    if error is None:
+        return f"{value:.6g}"
+    if not isfinite(error):
+        return f"{_rounded(value, 1e-6)} ± ∞"
+    return f"{_rounded(value, error)} ± {error:.1g}"
+
+
+def _rounded(value: float, error: float) -> str:
+    """Round to the digits that the error leaves meaningful, at least six decimals if it is tiny."""
+    decimals = min(6, max(0, 1 - int(np.floor(np.log10(error))))) if error > 0 else 6
+    text = f"{value:.{decimals}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
+
+
+def _table(weights: NDArray[np.float64], stderr: NDArray[np.float64] | None) -> list[str]:
+    kh, kw = weights.shape
+    rows, columns = min(kh, _SHOWN), min(kw, _SHOWN)
+    top, left = (kh - rows) // 2, (kw - columns) // 2
+    wide = stderr is None or columns > 5  # error bars beside each tap only where a line holds them
+    cells = [
+        [
+            f"{weights[v, u]:.4g}" if wide or stderr is None else _with_error(weights[v, u], stderr[v, u])
+            for u in range(left, left + columns)
+        ]
+        for v in range(top, top + rows)
+    ]
+    width = max(len(cell) for row in cells for cell in row)
+    lines = ["  " + "   ".join(cell.rjust(width) for cell in row) for row in cells]
+    if (rows, columns) != (kh, kw):
+        lines.append(f"  (the {rows} × {columns} weights in the middle)")
+    if wide and stderr is not None:
+        lines.append(f"  each ± {stderr.min():.1g} to {stderr.max():.1g}" if np.isfinite(stderr).all() else "  some ± ∞")
+    return lines
+
+
+def _share(r2: float) -> str:
+    """Give R² with as many nines as it has."""
+    if not isfinite(r2):
+        return "unknown"
+    missing = 1 - r2
+    return "1" if missing < 1e-15 else f"{r2:.{min(15, max(4, 2 - int(np.floor(np.log10(missing)))))}f}" if missing < 1 else f"{r2:.4f}"
+
+
+def _left_out(left_out: dict[str, int], used: int) -> str:
+    total = used + sum(left_out.values())
+    parts = [f"{n:,} {reason} ({100 * n / total:.1f} %)" for reason, n in left_out.items() if n]
+    return "; left out: " + ", ".join(parts) if parts else "; none left out"

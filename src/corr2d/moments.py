@@ -1,0 +1,336 @@
+"""Moments: all that a least-squares fit needs to know of before and after, as sums that add up."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .dtypes import as_image, channels_first
+
+if TYPE_CHECKING:
+    from .kernel import Kernel
+
+Clip = Literal["auto"] | tuple[float, float] | None
+
+_FOLDS = 16
+_FOLD_BYTES = 64 << 20  # of all folds together
+_TILE_BYTES = 32 << 20  # of one patch matrix
+_REASONS = ("not finite", "masked", "clipped low", "clipped high")
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """The sums of products over all windows of `before` and the pixels of `after` that they lead to.
+
+    With ``z = (window, 1, pixel)`` for each pixel of `after` that counts, `sums` holds ``sum z z^T``: the Gram
+    matrix of the windows, their products with the target, the plain sums and the count. It is kept for each
+    block of the picture (fold) on its own, so that what one block says can be held against the rest.
+
+    Moments of several pictures, or of the tiles of one, add up with ``+``. For 8-bit pictures all sums are exact
+    integers, so that no order of adding changes a bit (up to 2**53, some 10**11 pixels).
+
+    Attributes
+    ----------
+    size : (kh, kw)
+        Of the window.
+    sums : (folds, kh * kw + 2, kh * kw + 2) array
+        Of ``z z^T``, about `center`.
+    center : (float, float)
+        What is subtracted from `before` and from `after`, so that a large offset costs no digits.
+    left_out : dict
+        How many pixels of `after` do not count, by reason.
+    notes : tuple of str
+        What a reader should know about the data.
+    """
+
+    size: tuple[int, int]
+    sums: NDArray[np.float64]
+    center: tuple[float, float]
+    left_out: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_REASONS, 0))
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        before: ArrayLike,
+        after: ArrayLike,
+        *,
+        size: int | tuple[int, int] | None = None,
+        channel_axis: int | None = None,
+        where: ArrayLike | None = None,
+        clip: Clip = "auto",
+    ) -> "Moments":
+        """Measure a pair.
+
+        Parameters
+        ----------
+        before : (..., h, w) array
+            The input of the filter. Leading axes and channels are more pairs of the same kernel.
+        after : (..., h, w) or (..., h - kh + 1, w - kw + 1) array
+            Its output, of the same size (the window is then centred, at (kh // 2, kw // 2)) or without the border.
+            The border of a same-sized `after`, which depends on an unknown padding, never counts.
+        size : int or (kh, kw)
+            Of the window; not needed where the shapes tell.
+        channel_axis : int, optional
+            The axis of the colours, as in `corr2d`.
+        where : bool array that broadcasts to `after`, optional
+            The pixels of `after` that count. (Pixels of `before` are left out by making them NaN.)
+        clip : "auto", (low, high) or None
+            Pixels of `after` at or beyond these values were cut off and do not count. "auto": the ends of the
+            range of an integer type, nothing for floats.
+
+        Raises
+        ------
+        TypeError
+            If an array is masked or does not hold real numbers.
+        ValueError
+            If the shapes do not fit each other or the window, or an option has no meaning.
+
+        Examples
+        --------
+        >>> Moments.of([[1., 2., 4.]], [[1., 2.]]).count
+        2
+        """
+        x = channels_first(as_image(before, "before"), channel_axis, "before")
+        y = channels_first(as_image(after, "after"), channel_axis, "after")
+        size = resolve_size(x.shape, y.shape, size)
+        kh, kw = size
+        if x.shape == y.shape:
+            top, left = kh // 2, kw // 2
+            y = y[..., top : top + x.shape[-2] - kh + 1, left : left + x.shape[-1] - kw + 1]
+        counts = None
+        if where is not None:
+            counts = _resolve_where(where, np.shape(after), channel_axis)
+            if counts.shape != y.shape:
+                counts = counts[..., top : top + y.shape[-2], left : left + y.shape[-1]]
+        return _measure(x, y, size, counts, _resolve_clip(clip, y.dtype))
+
+    @property
+    def total(self) -> NDArray[np.float64]:
+        """The sums over all folds."""
+        return np.asarray(self.sums.sum(axis=0))
+
+    @property
+    def count(self) -> int:
+        """How many pixels of `after` count."""
+        return int(self.sums[:, -2, -2].sum())
+
+    def window(self, size: tuple[int, int]) -> "Moments":
+        """Give the moments of a smaller window with the same centre, from the same pixels.
+
+        Raises ValueError if it is larger than this one.
+
+        >>> big = Moments.of(np.eye(9), np.eye(9), size=5)
+        >>> big.window((3, 1)).size
+        (3, 1)
+        """
+        kh, kw = self.size
+        rows, columns = size
+        if not (0 < rows <= kh and 0 < columns <= kw):
+            raise ValueError(f"`size` must lie inside the window of {self.size}, got {size}.")
+        taps = np.arange(kh * kw).reshape(kh, kw)
+        top, left = kh // 2 - rows // 2, kw // 2 - columns // 2
+        keep = np.append(taps[top : top + rows, left : left + columns], [kh * kw, kh * kw + 1])
+        sums = np.ascontiguousarray(self.sums[:, keep[:, None], keep])
+        # A smaller window allows more folds: those it has stay, the rest are empty.
+        sums = np.concatenate([sums, np.zeros((_fold_count(size) - len(sums), *sums.shape[1:]))])
+        return Moments(size, sums, self.center, self.left_out, self.notes)
+
+    def __add__(self, other: object) -> "Moments":
+        if not isinstance(other, Moments):
+            return NotImplemented
+        if self.size != other.size:
+            raise ValueError(
+                f"Only moments of one window size add up, got {self.size} and {other.size}. "
+                f"Take .window(size) of the larger."
+            )
+        left_out = {reason: n + other.left_out[reason] for reason, n in self.left_out.items()}
+        sums = self.sums + _recentred(other.sums, other.center, self.center)
+        return Moments(self.size, sums, self.center, left_out, tuple(dict.fromkeys(self.notes + other.notes)))
+
+    def solve(self) -> "Kernel":
+        """Fit the kernel and bias of least squared error; see `corr2d.solve.solve`."""
+        from .solve import solve
+
+        return solve(self)
+
+
+def resolve_size(
+    before: tuple[int, ...], after: tuple[int, ...], size: int | tuple[int, int] | None
+) -> tuple[int, int]:
+    """Give the window's (kh, kw), which a smaller `after` determines and a same-sized one does not."""
+    asked = (size, size) if isinstance(size, int | np.integer) else size
+    if asked is not None and (len(asked) != 2 or min(asked) < 1):
+        raise ValueError(f"`size` must be one or two positive integers, got {size!r}.")
+    if before[:-2] != after[:-2]:
+        raise ValueError(
+            f"`before` and `after` must have the same channels and leading axes, got {before} and {after}."
+        )
+    (h, w), (rows, columns) = before[-2:], after[-2:]
+    if (rows, columns) == (h, w):
+        if asked is None:
+            raise ValueError("`size` must be given for a pair of the same shape: the shapes do not tell it.")
+        if asked[0] > h or asked[1] > w:
+            raise ValueError(f"`size` must fit into the pictures of {h} x {w}, got {asked}.")
+        return int(asked[0]), int(asked[1])
+    if not (0 < rows <= h and 0 < columns <= w):
+        turned = " One of them seems to be turned by 90 degrees." if (rows, columns) == (w, h) else ""
+        raise ValueError(
+            f"`after` must be as large as `before` or smaller by the kernel's border, got {h} x {w} before and "
+            f"{rows} x {columns} after.{turned}"
+        )
+    told = (h - rows + 1, w - columns + 1)
+    if asked is not None and asked != told:
+        raise ValueError(f"`size` must be {told}, which {h} x {w} before and {rows} x {columns} after tell, got {asked}.")
+    return told
+
+
+def _resolve_where(where: ArrayLike, after: tuple[int, ...], channel_axis: int | None) -> NDArray[np.bool_]:
+    counts = np.asarray(where)
+    if counts.dtype != np.bool_:
+        raise TypeError(f"`where` must be a bool array, True where a pixel counts, got dtype {counts.dtype}.")
+    try:
+        counts = np.broadcast_to(counts, after)
+    except ValueError:
+        raise ValueError(f"`where` must broadcast to the shape of `after`, {after}, got {counts.shape}.") from None
+    return channels_first(counts, channel_axis, "where")
+
+
+def _resolve_clip(clip: Clip, dtype: np.dtype[Any]) -> tuple[float, float] | None:
+    if clip is None:
+        return None
+    if isinstance(clip, str):
+        if clip != "auto":
+            raise ValueError(f"`clip` must be 'auto', (low, high) or None, got {clip!r}.")
+        return (np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype.kind in "iu" else None
+    if len(clip) != 2 or not clip[0] < clip[1]:
+        raise ValueError(f"`clip` must be (low, high) with low < high, got {clip!r}.")
+    return clip
+
+
+def _fold_count(size: tuple[int, int]) -> int:
+    order = size[0] * size[1] + 2
+    folds = _FOLDS
+    while folds > 1 and folds * order * order * 8 > _FOLD_BYTES:
+        folds //= 2
+    return folds
+
+
+def _measure(
+    x: NDArray[Any], y: NDArray[Any], size: tuple[int, int], where: NDArray[np.bool_] | None, clip: Any
+) -> Moments:
+    """Sum over tiles: memory stays bounded, whatever the picture."""
+    kh, kw = size
+    order = kh * kw + 2
+    center = (_center(x), _center(y))
+    sums = np.zeros((_fold_count(size), order, order))
+    left_out = dict.fromkeys(_REASONS, 0)
+    height, width = y.shape[-2:]
+    pixels = max(256, _TILE_BYTES // (8 * order))
+    for plane in np.ndindex(y.shape[:-2]):
+        for fold, rows, columns in _tiles(height, width, len(sums), pixels):
+            tile = y[plane][rows, columns]
+            window = x[plane][rows.start : rows.stop + kh - 1, columns.start : columns.stop + kw - 1]
+            counts = _counting(window, tile, size, None if where is None else where[plane][rows, columns], clip, left_out)
+            sums[fold] += _products(window - center[0], tile - center[1], size, counts)
+    return Moments(size, sums, center, left_out, _notes(x, y))
+
+
+def _center(image: NDArray[Any]) -> float:
+    # Fixed for 8 bits, so that sums do not depend on the picture. Else the median of a sample, to a few digits, so that
+    # subtracting it is exact.
+    if image.dtype.itemsize == 1:
+        return 128.0 if image.dtype == np.uint8 else 0.0
+    h, w = image.shape[-2:]
+    sample = image[..., :: max(1, h // 64), :: max(1, w // 64)].astype(np.float64)
+    sample = sample[np.isfinite(sample)]
+    if sample.size == 0:
+        return 0.0
+    middle = float(np.median(sample))
+    step = 2.0 ** np.ceil(np.log2(max(np.abs(sample - middle).max(), abs(middle) * 2.0**-20, 1e-300)) - 4)
+    return float(np.round(middle / step) * step)
+
+
+def _tiles(height: int, width: int, folds: int, pixels: int) -> Iterator[tuple[int, slice, slice]]:
+    """Cut the picture into `folds` blocks, and each block into tiles of at most about `pixels`."""
+    down = min((d for d in (1, 2, 4, 8, 16) if folds % d == 0), key=lambda d: abs(np.log(d * d / folds * width / height)))
+    ys = [height * i // down for i in range(down + 1)]
+    xs = [width * i * down // folds for i in range(folds // down + 1)]
+    for fold in range(folds):
+        i, j = divmod(fold, folds // down)
+        columns = min(pixels, xs[j + 1] - xs[j])
+        rows = max(1, pixels // max(1, columns))
+        for top in range(ys[i], ys[i + 1], rows):
+            for left in range(xs[j], xs[j + 1], max(1, columns)):
+                yield fold, slice(top, min(top + rows, ys[i + 1])), slice(left, min(left + columns, xs[j + 1]))
+
+
+def _counting(
+    window: NDArray[Any],
+    tile: NDArray[Any],
+    size: tuple[int, int],
+    where: NDArray[np.bool_] | None,
+    clip: tuple[float, float] | None,
+    left_out: dict[str, int],
+) -> NDArray[np.bool_]:
+    """Say which pixels of the tile count, and count the others in `left_out`, each under its first reason."""
+    counts = np.ones(tile.shape, np.bool_)
+
+    def leave_out(reason: str, bad: NDArray[np.bool_]) -> None:
+        left_out[reason] += int(np.count_nonzero(bad & counts))
+        np.logical_and(counts, ~bad, out=counts)
+
+    if tile.dtype.kind == "f":
+        leave_out("not finite", ~np.isfinite(tile))
+    if window.dtype.kind == "f":
+        bad = ~np.isfinite(window)
+        if bad.any():
+            windows = np.lib.stride_tricks.sliding_window_view(bad, size)
+            leave_out("not finite", windows.any(axis=(-2, -1)))
+    if where is not None:
+        leave_out("masked", ~where)
+    if clip is not None:
+        leave_out("clipped low", tile <= clip[0])
+        leave_out("clipped high", tile >= clip[1])
+    return counts
+
+
+def _products(
+    window: NDArray[np.float64], tile: NDArray[np.float64], size: tuple[int, int], counts: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Give ``sum z z^T`` of one tile: a matrix of patches times itself, which BLAS does as a symmetric product."""
+    kh, kw = size
+    rows, columns = tile.shape
+    every = bool(counts.all())
+    z = np.empty((kh * kw + 2, np.count_nonzero(counts)))
+    for tap in range(kh * kw):
+        v, u = divmod(tap, kw)
+        shifted = window[v : v + rows, u : u + columns]
+        z[tap] = shifted.ravel() if every else shifted[counts]
+    z[-2] = 1
+    z[-1] = tile[counts]
+    return np.asarray(z @ z.T)
+
+
+def _recentred(
+    sums: NDArray[np.float64], old: tuple[float, float], new: tuple[float, float]
+) -> NDArray[np.float64]:
+    if old == new:
+        return sums
+    # (x - new) = (x - old) + (old - new) * 1, and the 1 is an entry of z.
+    move = np.eye(sums.shape[-1])
+    move[:-2, -2] = old[0] - new[0]
+    move[-1, -2] = old[1] - new[1]
+    return np.asarray(move @ sums @ move.T)
+
+
+def _notes(x: NDArray[Any], y: NDArray[Any]) -> tuple[str, ...]:
+    names = [
+        name
+        for name, image in (("before", x), ("after", y))
+        if image.dtype.kind in "iu" and image.dtype.itemsize == 8 and image.size
+        and max(int(image.max()), -int(image.min())) > 2**53
+    ]  # fmt: skip
+    return tuple(f"`{name}` has integers beyond 2**53, which were rounded to float64." for name in names)

@@ -1,0 +1,100 @@
+"""The picture of a pair: before, after, predicted, residual and kernel side by side. Needs matplotlib."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .files import replace_file
+from .kernel import Kernel
+
+try:
+    from matplotlib.figure import Figure
+except ImportError as error:
+    raise ImportError("Drawing needs matplotlib: pip install matplotlib") from error
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_NUMBERED = 7  # weights are written into kernels of at most so many rows and columns
+
+
+def draw_pair(before: NDArray[Any], after: NDArray[Any], kernel: Kernel, path: str | os.PathLike[str]) -> None:
+    """Draw what `kernel` makes of `before` beside `after`.
+
+    Parameters
+    ----------
+    before, after : (h, w) or (h, w, channels) array
+        The pair, as given to `learn`.
+    kernel : Kernel
+        Learned from it.
+    path : path
+        Of the drawing: .png, .pdf or .svg.
+
+    Raises
+    ------
+    ValueError
+        If matplotlib cannot write that kind of file.
+    """
+    predicted, target = _predict(before, after, kernel)
+    residual = target.astype(np.float64) - predicted
+    if residual.ndim == 3:  # of the channel that is furthest off
+        furthest = np.abs(residual).argmax(axis=-1)[..., None]
+        residual = np.take_along_axis(residual, furthest, axis=-1)[..., 0]
+
+    figure = Figure(figsize=(20, 4.2), layout="constrained")
+    axes = figure.subplots(1, 5, width_ratios=[1, 1, 1, 1.12, 0.9])
+    _show(axes[0], before, "before")
+    _show(axes[1], after, "after")
+    _show(axes[2], predicted, "predicted: kernel over before")
+    limit = max(float(np.nanmax(np.abs(residual), initial=0)), np.finfo(np.float32).eps * _top(after))
+    drawn = axes[3].imshow(residual, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    figure.colorbar(drawn, ax=axes[3], shrink=0.8)
+    axes[3].set_title(f"residual: after − predicted, at most {np.nanmax(np.abs(residual), initial=0):.3g}")
+    _show_kernel(axes[4], kernel)
+    for axis in axes:
+        axis.set_xticks([])
+        axis.set_yticks([])
+    kind = Path(path).suffix.lower().lstrip(".")
+    if kind not in figure.canvas.get_supported_filetypes():
+        raise ValueError(f"{os.fspath(path)!r} must end in .png, .pdf or .svg to be drawn.")
+    with replace_file(path) as file:
+        figure.savefig(file, format=kind, dpi=100)
+
+
+def _predict(before: NDArray[Any], after: NDArray[Any], kernel: Kernel) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Give the prediction, rounded and cut off as `after` was, and the part of `after` that it predicts."""
+    channel_axis = -1 if before.ndim == 3 else None
+    dtype = after.dtype if after.dtype.kind in "iu" else None
+    predicted = kernel(before, channel_axis=channel_axis, dtype=dtype)
+    if before.shape == after.shape:
+        y, x = kernel.origin or (0, 0)
+        after = after[y : y + predicted.shape[0], x : x + predicted.shape[1]]
+    return predicted, after
+
+
+def _top(image: NDArray[Any]) -> float:
+    return float(np.iinfo(image.dtype).max) if image.dtype.kind in "iu" else float(np.nanmax(np.abs(image), initial=0)) or 1.0
+
+
+def _show(axis: "Axes", image: NDArray[Any], title: str) -> None:
+    if image.dtype.kind in "iu":
+        axis.imshow(image / _top(image), cmap="gray", vmin=0, vmax=1)
+    else:
+        low, high = np.nanmin(image), np.nanmax(image)
+        axis.imshow((image - low) / ((high - low) or 1), cmap="gray")
+    axis.set_title(title)
+
+
+def _show_kernel(axis: "Axes", kernel: Kernel) -> None:
+    weights = kernel.weights if kernel.weights.ndim == 2 else kernel.weights.mean(axis=0)
+    limit = float(np.abs(weights).max()) or 1.0
+    axis.imshow(weights, cmap="PuOr_r", vmin=-limit, vmax=limit)
+    kh, kw = weights.shape
+    if max(kh, kw) <= _NUMBERED:
+        for (v, u), weight in np.ndenumerate(weights):
+            dark = abs(weight) > 0.6 * limit
+            axis.text(u, v, f"{weight:.3g}", ha="center", va="center", color="white" if dark else "black")
+    axis.set_title(f"kernel {kh} × {kw}" + ("" if kernel.weights.ndim == 2 else ", mean of the channels"))

@@ -1,0 +1,78 @@
+"""The size of the window, where the shapes do not tell it."""
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .moments import Moments
+from .solve import predictor
+
+LARGEST = 15  # tried unasked; 15 x 15 costs about a second a megapixel
+_EPS = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A size and how well it predicts pixels that it was not fitted to."""
+
+    size: tuple[int, int]
+    error: float  # mean square over the held-out pixels
+    spread: float  # variance of `after`
+
+
+def largest_window(shapes: list[tuple[int, ...]], limit: int) -> tuple[int, int]:
+    """Give the largest odd window up to `limit` of which every picture holds twice as many places as unknowns."""
+    for k in range(limit, 1, -2):
+        sides = [(min(k, h - 1 + h % 2), min(k, w - 1 + w % 2)) for h, w in shapes]
+        kh, kw = min(s[0] for s in sides), min(s[1] for s in sides)
+        if kh > 0 < kw and all((h - kh + 1) * (w - kw + 1) >= 2 * (kh * kw + 1) for h, w in shapes):
+            return kh, kw
+    return 1, 1
+
+
+def choose_size(moments: Moments) -> Choice:
+    """Choose the smallest odd window that predicts held-out blocks as well as the best does.
+
+    Each block (fold) of the picture is predicted from a fit to the others. As well: the mean squared error is larger by at
+    most one standard error of that difference over the blocks (Breiman et al. 1984, section 3.4.3, with paired
+    differences), or by what rounding makes of zero.
+    """
+    kh, kw = moments.size
+    sizes = dict.fromkeys((min(k, kh), min(k, kw)) for k in range(1, max(kh, kw) + 1, 2))
+    held_out = {s: _held_out(moments.window(s)) for s in sizes if s[0] * s[1] + 1 <= moments.count / 2}
+    if not held_out:
+        return Choice((1, 1), np.inf, np.inf)
+    counts = moments.sums[:, -2, -2]
+    n = counts.sum()
+    best, _ = min(held_out.values(), key=lambda result: float(result[0].sum()))
+    total = moments.total
+    spread = float(total[-1, -1] - total[-1, -2] ** 2 / n) / n
+    for size, (errors, rounding) in held_out.items():
+        excess = errors - best
+        mean = excess.sum() / n
+        folds = np.count_nonzero(counts)
+        deviation = sqrt(folds / max(folds - 1, 1) * float(((excess - mean * counts) ** 2).sum())) / n
+        if mean <= deviation + rounding / n:
+            return Choice(size, float(errors.sum() / n), spread)
+    raise AssertionError("the best size is as good as itself")
+
+
+def explains(choice: Choice, after: np.dtype[np.generic]) -> bool:
+    """Say whether what is left is no more than the rounding of `after`: no larger window can do better."""
+    rounding = 0.1 if after.kind in "iu" else 0.0  # 1/12 and some
+    return choice.error <= max(rounding, 1e-12 * choice.spread)
+
+
+def _held_out(moments: Moments) -> tuple[NDArray[np.float64], float]:
+    """Give each fold's squared error when predicted from the others, and the size of a rounding error in their sum."""
+    total = moments.total
+    errors = np.zeros(len(moments.sums))
+    rounding = 0.0
+    for fold, sums in enumerate(moments.sums):
+        if sums[-2, -2] > 0:
+            coefficients = predictor(total - sums)
+            errors[fold] = max(float(coefficients @ sums @ coefficients), 0.0)
+            rounding += 8 * _EPS * float(np.abs(coefficients) @ np.abs(sums) @ np.abs(coefficients))
+    return errors, rounding

@@ -23,6 +23,10 @@ Exit codes
   130  interrupted; nothing half-written is left
 """
 
+_MAX_PIXELS = click.option(
+    "--max-pixels", type=click.IntRange(min=1), default=200_000_000, show_default=True,
+    help="Larger pictures are refused before they are unpacked.",
+)  # fmt: skip
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
@@ -55,12 +59,16 @@ class _Commands(click.Group):
 class _Size(click.ParamType[tuple[int, int]]):
     name = "N|ROWSxCOLUMNS"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
         if isinstance(value, tuple):
             return value
         parts = str(value).lower().replace("×", "x").split("x")
         if len(parts) > 2 or not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
-            self.fail(f"{value!r} is not a size; write 3 for 3 x 3, or 3x5 for 3 rows and 5 columns.", param, ctx)
+            self.fail(
+                f"{value!r} is not a size; write 3 for 3 x 3, or 3x5 for 3 rows and 5 columns.", param, ctx
+            )
         return int(parts[0]), int(parts[-1])
 
 
@@ -78,14 +86,21 @@ def cli() -> None:
 @cli.command()
 @click.argument("before", type=click.Path())
 @click.argument("after", type=click.Path())
-@click.option("--size", type=_Size(), help="Of the kernel: 3, or 3x5. Default: the smallest that explains the pair.")
+@click.option(
+    "--size", type=_Size(), help="Of the kernel: 3, or 3x5. Default: the smallest that explains the pair."
+)
 @click.option("--per-channel", is_flag=True, help="One kernel for each colour, in place of one for all.")
 @click.option("-o", "--output", type=click.Path(), help="Save the kernel to this file, as JSON.")
-@click.option("--picture", type=click.Path(), help="Draw before, after, predicted, residual and kernel (needs matplotlib).")
+@click.option(
+    "--picture",
+    type=click.Path(),
+    help="Draw before, after, predicted, residual and kernel (needs matplotlib).",
+)
+@_MAX_PIXELS
 @_JSON
 def learn(
     before: str, after: str, size: tuple[int, int] | None, per_channel: bool, output: str | None, picture: str | None,
-    as_json: bool,
+    max_pixels: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Find the kernel that turned BEFORE into AFTER.
 
@@ -94,7 +109,7 @@ def learn(
     """
     from .learning import learn as learn_kernel
 
-    x, y = _read(before), _read(after)
+    x, y = _read(before, max_pixels), _read(after, max_pixels)
     if x.pixels.ndim != y.pixels.ndim:
         kinds = {2: "grey", 3: "colour"}
         raise ValueError(
@@ -105,7 +120,9 @@ def learn(
     if per_channel and channel_axis is None:
         raise ValueError("--per-channel is for colour pictures, got two grey ones. Leave it out.")
     kernel = learn_kernel(x.pixels, y.pixels, size=size, channel_axis=channel_axis, per_channel=per_channel)
-    kernel = kernel.with_notes(*_file_notes(x, y), before=os.fspath(before), after=os.fspath(after), corr2d=__version__)
+    kernel = kernel.with_notes(
+        *_file_notes(x, y), before=os.fspath(before), after=os.fspath(after), corr2d=__version__
+    )
     _print_kernel(kernel, as_json)
     if output is not None:
         kernel.save(output)
@@ -129,8 +146,11 @@ def learn(
     "--dtype", type=click.Choice(["uint8", "uint16", "float32", "float64"]),
     help="Of the result's pixels. Default: those of IMAGE. Integers are rounded and cut off at the ends of their range.",
 )  # fmt: skip
+@_MAX_PIXELS
 @_JSON
-def apply(kernel: str, image: str, output: str, mode: Any, dtype: str | None, as_json: bool) -> None:
+def apply(
+    kernel: str, image: str, output: str, mode: Any, dtype: str | None, max_pixels: int, as_json: bool
+) -> None:
     """Run the kernel of the file KERNEL over IMAGE; the result is as large as IMAGE."""
     import numpy as np
 
@@ -138,12 +158,18 @@ def apply(kernel: str, image: str, output: str, mode: Any, dtype: str | None, as
     from .kernel import Kernel
 
     weights = Kernel.load(kernel)
-    picture = _read(image)
+    picture = _read(image, max_pixels)
     colour = picture.pixels.ndim == 3
     if weights.weights.ndim == 3 and not colour:
-        raise ValueError(f"{_shown(kernel)} has a kernel for each colour, but {_shown(image)} is grey. Learn one without --per-channel.")
+        raise ValueError(
+            f"{_shown(kernel)} has a kernel for each colour, but {_shown(image)} is grey. Learn one without --per-channel."
+        )
     result = weights(
-        picture.pixels, padding="same", mode=mode, channel_axis=-1 if colour else None, dtype=dtype or picture.pixels.dtype
+        picture.pixels,
+        padding="same",
+        mode=mode,
+        channel_axis=-1 if colour else None,
+        dtype=dtype or picture.pixels.dtype,
     )
     write(output, result, alpha=picture.alpha)
     _say(f"result written to {_shown(output)}")
@@ -156,8 +182,13 @@ def apply(kernel: str, image: str, output: str, mode: Any, dtype: str | None, as
                 f"{100 * cut_off:.1f} % of its values are {ends.min} or {ends.max}, where {result.dtype} ends: what lay beyond "
                 f"was cut off. To keep it, write a .tif with --dtype float32."
             )
-    summary = {"output": os.fspath(output), "shape": list(result.shape), "dtype": str(result.dtype), "at_ends": cut_off}
-    click.echo(json.dumps(summary) if as_json else _shown(output))
+    summary = {
+        "output": os.fspath(output),
+        "shape": list(result.shape),
+        "dtype": str(result.dtype),
+        "at_ends": cut_off,
+    }
+    click.echo(json.dumps(summary) if as_json else os.fsencode(output))
 
 
 @cli.command()
@@ -174,10 +205,13 @@ def _print_kernel(kernel: "Kernel", as_json: bool) -> None:
     click.echo(json.dumps(kernel.to_dict(), allow_nan=False) if as_json else repr(kernel))
 
 
-def _read(path: str) -> "Picture":
+def _read(path: str, max_pixels: int) -> "Picture":
+    import logging
+
     from .images import read
 
-    picture = read(path)
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it says of damaged files, our error says
+    picture = read(path, max_pixels=max_pixels)
     h, w = picture.pixels.shape[:2]
     kind = "colour" if picture.pixels.ndim == 3 else "grey"
     aside = ", alpha left aside" if picture.alpha is not None else ""

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 _NUMBERED = 7  # weights are written into kernels of at most so many rows and columns
 
 
-def draw_pair(before: NDArray[Any], after: NDArray[Any], kernel: Kernel, path: str | os.PathLike[str]) -> None:
+def draw_pair(
+    before: NDArray[Any], after: NDArray[Any], kernel: Kernel, path: str | os.PathLike[str]
+) -> None:
     """Draw what `kernel` makes of `before` beside `after`.
 
     Parameters
@@ -44,15 +46,18 @@ def draw_pair(before: NDArray[Any], after: NDArray[Any], kernel: Kernel, path: s
         furthest = np.abs(residual).argmax(axis=-1)[..., None]
         residual = np.take_along_axis(residual, furthest, axis=-1)[..., 0]
 
-    figure = Figure(figsize=(20, 4.2), layout="constrained")
-    axes = figure.subplots(1, 5, width_ratios=[1, 1, 1, 1.12, 0.9])
+    worst = float(np.nanmax(np.abs(residual), initial=0))
+    h, w = before.shape[:2]
+    figure = Figure(figsize=(20, 0.6 + 4 * min(2.0, max(0.5, h / w))), layout="constrained")
+    axes = figure.subplots(1, 5)
     _show(axes[0], before, "before")
     _show(axes[1], after, "after")
     _show(axes[2], predicted, "predicted: kernel over before")
-    limit = max(float(np.nanmax(np.abs(residual), initial=0)), np.finfo(np.float32).eps * _top(after))
+    limit = worst or 1.0
     drawn = axes[3].imshow(residual, cmap="RdBu_r", vmin=-limit, vmax=limit)
-    figure.colorbar(drawn, ax=axes[3], shrink=0.8)
-    axes[3].set_title(f"residual: after − predicted, at most {np.nanmax(np.abs(residual), initial=0):.3g}")
+    axes[3].set_title(f"residual: after − predicted, at most {worst:.3g}")
+    if worst > 0:
+        figure.colorbar(drawn, ax=axes[3], location="bottom", shrink=0.8)
     _show_kernel(axes[4], kernel)
     for axis in axes:
         axis.set_xticks([])
@@ -76,7 +81,11 @@ def _predict(before: NDArray[Any], after: NDArray[Any], kernel: Kernel) -> tuple
 
 
 def _top(image: NDArray[Any]) -> float:
-    return float(np.iinfo(image.dtype).max) if image.dtype.kind in "iu" else float(np.nanmax(np.abs(image), initial=0)) or 1.0
+    return (
+        float(np.iinfo(image.dtype).max)
+        if image.dtype.kind in "iu"
+        else float(np.nanmax(np.abs(image), initial=0)) or 1.0
+    )
 
 
 def _show(axis: "Axes", image: NDArray[Any], title: str) -> None:

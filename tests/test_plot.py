@@ -1,0 +1,58 @@
+"""The picture of a pair."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from corr2d import Kernel, corr2d, learn
+from corr2d.images import read
+from corr2d.plot import draw_pair
+
+rng = np.random.default_rng(8)
+KERNEL = np.array([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])
+
+
+@pytest.mark.parametrize("colours", [(), (3,)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_five_panels_are_drawn(tmp_path, colours, dtype, padding):
+    before = (rng.random((40, 60, *colours)) * 200).astype(dtype)
+    channel_axis = -1 if colours else None
+    after = corr2d(before, KERNEL, padding=padding, channel_axis=channel_axis, dtype=dtype)
+    path = tmp_path / "pair.png"
+    draw_pair(before, after, learn(before, after, size=3, channel_axis=channel_axis), path)
+    pixels = read(path).pixels
+    inked = (pixels[60:-20].min(axis=(0, 2)) < 250).astype(int)  # columns of the drawing that are not white
+    assert np.count_nonzero(np.diff(inked) == 1) >= 4
+    assert pixels.shape[1] == 2000
+
+
+def test_the_residual_says_how_far_off_the_kernel_is(tmp_path):
+    before = rng.random((20, 20))
+    right, wrong = tmp_path / "right.svg", tmp_path / "wrong.svg"
+    draw_pair(before, before, Kernel([[1.0]]), right)
+    draw_pair(before, before + 0.5, Kernel([[1.0]]), wrong)
+    assert "at most 0 " in right.read_text()
+    assert "at most 0.5 " in wrong.read_text()
+
+
+def test_channel_kernels_and_large_ones_are_drawn(tmp_path):
+    before = rng.random((30, 30, 3))
+    weights = rng.random((3, 9, 9))
+    draw_pair(before, before, Kernel(weights, bias=np.zeros(3)), tmp_path / "k.png")
+    assert (tmp_path / "k.png").stat().st_size > 1000
+
+
+def test_a_kind_of_file_that_cannot_be_drawn_is_refused(tmp_path):
+    path = str(tmp_path / "pair.xyz")
+    with pytest.raises(ValueError, match=r"must end in \.png, \.pdf or \.svg to be drawn\."):
+        draw_pair(np.eye(5), np.eye(5), Kernel([[1.0]]), path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_matplotlib_the_message_says_what_to_install():
+    code = "import sys; sys.modules['matplotlib'] = None; import corr2d.plot"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == "ImportError: Drawing needs matplotlib: pip install matplotlib"

@@ -1,8 +1,8 @@
 """Measure corr2d beside its peers, print the tables, and write them into the README.
 
-Every figure is a ratio of two calls that follow each other, A B A B …, in one process with both at their default number of
-threads; quoted are the median and the quartiles of the ratios. Fresh output arrays for everyone, as users have them.
-A peer's answer is compared with ours before it is timed.
+Every figure is a ratio of two calls that follow each other, A B A B …, in one process with both at their
+default number of threads; quoted are the median and the quartiles of the ratios. Fresh output arrays for
+everyone, as users have them. A peer's answer is compared with ours before it is timed.
 """
 
 import json
@@ -95,7 +95,7 @@ def applying(rng: np.random.Generator) -> list[Row]:
 
 
 def learning(rng: np.random.Generator) -> list[Row]:
-    """Against what the textbook's reader would do with the textbook's tools: a better optimiser on the same layer."""
+    """Against the textbook's own tools: the same layer with a better optimiser."""
     with Image.open(ROOT / "examples/photos/camera.png") as photo:
         before = np.asarray(photo) / 255.0
     rows = []
@@ -140,7 +140,8 @@ def cpu_name() -> str:
 def tables(applied: list[Row], learned: list[Row], machine: str) -> str:
     names = list(dict.fromkeys(row.peer for row in applied))
     lines = [
-        f"{machine}; `corr2d` of {SIDE} × {SIDE} float32, random kernel. Ratio: their time / ours, median (quartiles).",
+        f"{machine}; `corr2d` of {SIDE} × {SIDE} float32, random kernel. "
+        "Ratio: their time / ours, median (quartiles).",
         "",
         "| kernel | ours | " + " | ".join(f"`{name}`" for name in names) + " |",
         "| --- | " + "--- | " * (len(names) + 1),

@@ -1,4 +1,7 @@
-"""What `make demo` runs, from the top of the repository: an editor's filter is found again from two files, and run on another photograph."""
+"""What `make demo` runs, from the top of the repository.
+
+An editor's filter is found again from two files, and run on another photograph.
+"""
 
 import shlex
 import subprocess
@@ -22,7 +25,8 @@ with Image.open(PHOTOS / "coffee.png") as photo:
     photo.save(OUT / "before.png")
     photo.filter(ImageFilter.FIND_EDGES).save(OUT / "after.png")
 print(
-    f"{OUT / 'before.png'} is a photograph; {OUT / 'after.png'} is what Pillow's FIND_EDGES made of it, cut off at 0 and 255."
+    f"{OUT / 'before.png'} is a photograph; {OUT / 'after.png'} is what Pillow's FIND_EDGES made of it, "
+    "cut off at 0 and 255."
 )
 
 corr2d("learn", "out/before.png", "out/after.png", "-o", "out/kernel.json", "--picture", "out/demo.png")

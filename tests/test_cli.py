@@ -170,8 +170,8 @@ def test_a_missing_file_is_named(tmp_path):
 def test_grey_and_colour_do_not_make_a_pair(pair):
     coffee = str(PHOTOS / "coffee.png")
     assert error_of("learn", pair[0], coffee) == (
-        f"Error: Both pictures must be grey or both in colour, got {str(pair[0])!r} in grey and {coffee!r} in colour. "
-        f"Convert one of them."
+        f"Error: Both pictures must be grey or both in colour, got {str(pair[0])!r} in grey "
+        f"and {coffee!r} in colour. Convert one of them."
     )
 
 
@@ -253,7 +253,10 @@ def test_version_and_help():
 
 
 def test_help_does_not_import_numpy():
-    code = "import sys; from corr2d.cli import cli; cli.main(['--help'], standalone_mode=False); print('numpy' in sys.modules)"
+    code = (
+        "import sys; from corr2d.cli import cli; cli.main(['--help'], standalone_mode=False); "
+        "print('numpy' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"
 

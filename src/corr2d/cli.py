@@ -1,4 +1,4 @@
-"""The command line. Results go to stdout, talk to stderr; heavy libraries are imported when a command runs."""
+"""The command line. Results go to stdout, talk to stderr; a command imports what it needs."""
 
 import errno
 import json
@@ -75,7 +75,7 @@ class _Size(click.ParamType[tuple[int, int]]):
 @click.group(cls=_Commands, epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="corr2d")
 def cli() -> None:
-    """Find the kernel that turned one picture into another, and run it on other pictures.
+    r"""Find the kernel that turned one picture into another, and run it on other pictures.
 
     \b
     corr2d learn before.png after.png -o kernel.json
@@ -99,8 +99,8 @@ def cli() -> None:
 @_MAX_PIXELS
 @_JSON
 def learn(
-    before: str, after: str, size: tuple[int, int] | None, per_channel: bool, output: str | None, picture: str | None,
-    max_pixels: int, as_json: bool,
+    before: str, after: str, size: tuple[int, int] | None, per_channel: bool, output: str | None,
+    picture: str | None, max_pixels: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Find the kernel that turned BEFORE into AFTER.
 
@@ -113,8 +113,8 @@ def learn(
     if x.pixels.ndim != y.pixels.ndim:
         kinds = {2: "grey", 3: "colour"}
         raise ValueError(
-            f"Both pictures must be grey or both in colour, got {_shown(before)} in {kinds[x.pixels.ndim]} and "
-            f"{_shown(after)} in {kinds[y.pixels.ndim]}. Convert one of them."
+            f"Both pictures must be grey or both in colour, got {_shown(before)} in {kinds[x.pixels.ndim]} "
+            f"and {_shown(after)} in {kinds[y.pixels.ndim]}. Convert one of them."
         )
     channel_axis = -1 if x.pixels.ndim == 3 else None
     if per_channel and channel_axis is None:
@@ -144,7 +144,7 @@ def learn(
 )  # fmt: skip
 @click.option(
     "--dtype", type=click.Choice(["uint8", "uint16", "float32", "float64"]),
-    help="Of the result's pixels. Default: those of IMAGE. Integers are rounded and cut off at the ends of their range.",
+    help="Of the result's pixels. Default: as IMAGE has. Integers are rounded and cut off where they end.",
 )  # fmt: skip
 @_MAX_PIXELS
 @_JSON
@@ -162,7 +162,8 @@ def apply(
     colour = picture.pixels.ndim == 3
     if weights.weights.ndim == 3 and not colour:
         raise ValueError(
-            f"{_shown(kernel)} has a kernel for each colour, but {_shown(image)} is grey. Learn one without --per-channel."
+            f"{_shown(kernel)} has a kernel for each colour, but {_shown(image)} is grey. "
+            f"Learn one without --per-channel."
         )
     result = weights(
         picture.pixels,
@@ -179,8 +180,8 @@ def apply(
         cut_off = float(np.mean((result == ends.min) | (result == ends.max)))
         if cut_off > 0.001:
             _say(
-                f"{100 * cut_off:.1f} % of its values are {ends.min} or {ends.max}, where {result.dtype} ends: what lay beyond "
-                f"was cut off. To keep it, write a .tif with --dtype float32."
+                f"{100 * cut_off:.1f} % of its values are {ends.min} or {ends.max}, where {result.dtype} "
+                f"ends: what lay beyond was cut off. To keep it, write a .tif with --dtype float32."
             )
     summary = {
         "output": os.fspath(output),
@@ -224,8 +225,8 @@ def _file_notes(before: "Picture", after: "Picture") -> list[str]:
     if not lossy:
         return []
     return [
-        f"JPEG changed the pixels of {' and '.join(lossy)} after the filter ran: errors larger than the bars are likely. "
-        f"PNG or TIFF files give the kernel itself."
+        f"JPEG changed the pixels of {' and '.join(lossy)} after the filter ran: errors larger than the bars "
+        f"are likely. PNG or TIFF files give the kernel itself."
     ]
 
 

@@ -48,7 +48,7 @@ Format parse_format(const Py_buffer& view) {
     const bool swapped = is_little_endian() ? (order == '>' || order == '!') : order == '<';
     const auto size = view.itemsize;
     if (code.size() == 1) {
-        const bool is_unsigned = std::string("?BHILQ").find(code) != std::string::npos;
+        const bool is_unsigned = std::string("BHILQ").find(code) != std::string::npos;
         const bool is_signed = std::string("bhilq").find(code) != std::string::npos;
         if (is_unsigned || is_signed) {
             if (size == 1) return {is_unsigned ? Pixel::u8 : Pixel::i8, false};
@@ -56,6 +56,7 @@ Format parse_format(const Py_buffer& view) {
             if (size == 4) return {is_unsigned ? Pixel::u32 : Pixel::i32, swapped};
             if (size == 8) return {is_unsigned ? Pixel::u64 : Pixel::i64, swapped};
         }
+        if (code == "?") return {Pixel::b8, false};
         if (code == "e") return {Pixel::f16, swapped};
         if (code == "f") return {Pixel::f32, swapped};
         if (code == "d") return {Pixel::f64, swapped};
@@ -114,7 +115,8 @@ class Correlation {
                static_cast<Border>(border),
                cval,
                bias};
-        if (job.out.swapped || job.out.pixel == Pixel::f16) throw std::invalid_argument("the engine cannot write this type");
+        const bool writable = job.out.pixel != Pixel::b8 && job.out.pixel != Pixel::f16;
+        if (job.out.swapped || !writable) throw std::invalid_argument("the engine cannot write this type");
         const bool has_pixels = job.image.height > 0 && job.image.width > 0 && job.kh > 0 && job.kw > 0;
         if (rows() > 0 && job.out.width > 0 && !has_pixels) throw std::invalid_argument("image and kernel must not be empty");
     }

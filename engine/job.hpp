@@ -5,7 +5,7 @@
 
 namespace corr2d {
 
-enum class Pixel { u8, i8, u16, i16, u32, i32, u64, i64, f16, f32, f64 };
+enum class Pixel { b8, u8, i8, u16, i16, u32, i32, u64, i64, f16, f32, f64 };
 enum class Border { constant, reflect, mirror, nearest, wrap };  // SciPy's names and rules
 
 // One plane of a batch is `height` x `width` pixels; strides are in bytes and may be negative or zero.

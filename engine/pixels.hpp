@@ -12,6 +12,9 @@ namespace CORR2D_ISA {
 struct Half {
     std::uint16_t bits;
 };
+struct Bool {  // any byte but 0 is true: a mask of 0 and 255 may come as .view(bool)
+    std::uint8_t byte;
+};
 
 static inline float widen(Half h) {
     const std::uint32_t sign = std::uint32_t(h.bits & 0x8000u) << 16, magnitude = h.bits & 0x7fffu;
@@ -29,6 +32,7 @@ static inline float widen(Half h) {
     __builtin_memcpy(&f, &bits, sizeof f);
     return f;
 }
+static inline float widen(Bool b) { return b.byte != 0; }
 template <class S>
 static inline S widen(S s) {
     return s;
@@ -65,6 +69,7 @@ static void read_run(const char* from, std::ptrdiff_t stride, T* to, std::ptrdif
 template <class T, bool swapped>
 static ReadRun<T> reader(Pixel pixel) {
     switch (pixel) {
+        case Pixel::b8: return read_run<Bool, false, T>;
         case Pixel::u8: return read_run<std::uint8_t, false, T>;
         case Pixel::i8: return read_run<std::int8_t, false, T>;
         case Pixel::u16: return read_run<std::uint16_t, swapped, T>;
@@ -123,7 +128,7 @@ static WriteRun<T> writer(Pixel pixel) {
         case Pixel::i64: return write_integers<T, std::int64_t>;
         case Pixel::f32: return write_floats<T, float>;
         case Pixel::f64: return write_floats<T, double>;
-        case Pixel::f16: break;  // refused by bindings.cpp
+        case Pixel::b8: case Pixel::f16: break;  // refused by bindings.cpp
     }
     __builtin_unreachable();
 }

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Literal, NamedTuple
 
 Padding = Literal["valid", "same", "full"] | int | tuple[int, int, int, int]
@@ -53,6 +53,8 @@ def resolve_mode(mode: str, cval: float, padding: object) -> int:
         names = ", ".join(map(repr, MODES))
         error = ValueError if isinstance(mode, str) else TypeError
         raise error(f"`mode` must be one of {names}, got {mode!r}.{_did_you_mean(mode, MODES)}")
+    if not isinstance(cval, Real):
+        raise TypeError(f"`cval` must be a number, got {cval!r}.")
     if isinstance(padding, str) and padding == "valid" and (mode != "constant" or cval != 0):
         given = f"mode={mode!r}" if mode != "constant" else f"cval={cval!r}"
         raise ValueError(f"{given} has no effect with padding='valid', which adds no border. Pass padding='same'.")
@@ -67,7 +69,7 @@ def resolve_padding(padding: Padding, kernel_shape: tuple[int, int]) -> Pads:
     if isinstance(padding, str):
         if padding == "valid":
             return Pads(0, 0, 0, 0)
-        if padding == "same":  # the window's centre is (kh // 2, kw // 2), SciPy's rule
+        if padding == "same":  # the window's centre is (kh // 2, kw // 2), as in scipy.ndimage
             return Pads(kh // 2, kh - 1 - kh // 2, kw // 2, kw - 1 - kw // 2)
         if padding == "full":
             return Pads(kh - 1, kh - 1, kw - 1, kw - 1)
@@ -75,7 +77,7 @@ def resolve_padding(padding: Padding, kernel_shape: tuple[int, int]) -> Pads:
         hint = _did_you_mean(padding, PADDINGS)
         raise ValueError(f"`padding` must be {names}, an int or (top, bottom, left, right), got {padding!r}.{hint}")
     pads = (padding,) * 4 if isinstance(padding, Integral) else padding
-    if not isinstance(pads, Sequence) or not all(isinstance(p, Integral) for p in pads):
+    if not isinstance(pads, Sequence) or not all(isinstance(p, Integral) and not isinstance(p, bool) for p in pads):
         raise TypeError(
             f"`padding` must be 'valid', 'same', 'full', an int or (top, bottom, left, right), got {padding!r}."
         )

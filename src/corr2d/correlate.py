@@ -1,6 +1,7 @@
 """corr2d: slide a kernel over pictures and sum the products."""
 
 import sys
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _engine
 from .borders import Mode, Padding, Pads, resolve_mode, resolve_padding
-from .dtypes import as_image, as_weights, result_dtype, sum_dtype
+from .dtypes import as_image, as_weights, channels_first, result_dtype, sum_dtype
 from .threads import run_bands, usable_cpus
 
 # Multiply-adds. Waking a thread costs about 50 us, in which one core makes some millions.
@@ -16,6 +17,7 @@ _WORTH_A_THREAD = 4_000_000
 # A band is long enough to be worth handing out and short enough for Ctrl-C: 2e8 take 10 to 50 ms.
 _BAND_WORK = 200_000_000
 _TILE_ROWS = 6  # of engine/vec.hpp: bands of whole register tiles
+_LEAST_STRIP = 64  # columns: the widest register tile
 
 
 def corr2d(
@@ -42,7 +44,7 @@ def corr2d(
         Even and odd sizes both work; finite.
     padding : {"valid", "same", "full"}, int or (top, bottom, left, right)
         "valid": only where the kernel lies inside the image. "same": as large as the image; the kernel's
-        centre is (kh // 2, kw // 2), SciPy's rule. "full": wherever the two touch.
+        centre is (kh // 2, kw // 2), scipy.ndimage's rule. "full": wherever the two touch.
     mode : {"constant", "reflect", "mirror", "nearest", "wrap"}
         What lies beyond the border, by SciPy's names: "reflect" repeats the edge pixel (NumPy's "symmetric"),
         "mirror" does not (NumPy's, OpenCV's and torch's "reflect").
@@ -109,7 +111,7 @@ def correlate(
     threads: int | None = None,
 ) -> NDArray[Any]:
     """Do what `corr2d` promises, and add `bias`, on arrays and options already resolved."""
-    planes = _channels_first(image, channel_axis)
+    planes = channels_first(image, channel_axis, "image")
     kh, kw = weights.shape
     h, w = planes.shape[-2:]
     shape = (*planes.shape[:-2], h + pads.top + pads.bottom - kh + 1, w + pads.left + pads.right - kw + 1)
@@ -117,19 +119,23 @@ def correlate(
     if channel_axis is not None:
         axis = channel_axis % image.ndim
         shape = (*shape[1 : axis + 1], shape[0], *shape[axis + 1 :])
-    out_dtype = result_dtype(image.dtype, dtype if out is None or dtype is not None else out.dtype)
     if out is None:
+        out_dtype = result_dtype(image.dtype, dtype)
         result = np.empty(shape, out_dtype)
     else:
-        _check_out(out, shape, out_dtype)
-        result = np.empty(shape, out_dtype) if np.may_share_memory(out, image) else out
+        out_dtype = _check_out(out, shape, dtype)
+        overlaps = np.may_share_memory(out, image) or np.may_share_memory(out, weights)
+        result = np.empty(shape, out_dtype) if overlaps else out
 
-    sums = sum_dtype(image.dtype, out_dtype, weights, bias)
-    target = _channels_first(result, channel_axis)
-    correlation = _engine.Correlation(
-        planes, np.asarray(weights, sums), target, pads.top, pads.left, border, cval, bias
-    )  # fmt: skip
-    if _run(correlation, target.size * (kh * kw + 8), threads):
+    sums = np.asarray(weights, sum_dtype(image.dtype, out_dtype, weights, cval, bias))
+    target = result if channel_axis is None else np.moveaxis(result, channel_axis, 0)
+    # Rows so wide that one row of register tiles is more than a band are cut into strips of columns.
+    strip = max(_LEAST_STRIP, _BAND_WORK // (_TILE_ROWS * (kh * kw + 8)))
+    strips = [
+        _engine.Correlation(planes, sums, target[..., x : x + strip], pads.top, pads.left - x, border, cval, bias)
+        for x in range(0, target.shape[-1], strip)
+    ]
+    if _run(strips, target.size * (kh * kw + 8), threads):
         raise ValueError(
             f"`image` leads to NaN, which dtype={out_dtype.name} cannot hold. "
             f"Replace the NaN first, or ask for a float dtype."
@@ -140,34 +146,29 @@ def correlate(
     return result
 
 
-def _run(correlation: _engine.Correlation, work: int, threads: int | None) -> bool:
-    """Run all rows; say whether a NaN met an integer pixel."""
-    rows = correlation.rows
+def _run(strips: list[_engine.Correlation], work: int, threads: int | None) -> bool:
+    """Run all rows of all strips; say whether a NaN met an integer pixel."""
     if threads is None:
         threads = usable_cpus() if work > _WORTH_A_THREAD else 1
-    elif threads < 1:
-        raise ValueError(f"`threads` must be at least 1, got {threads}.")
+    elif not isinstance(threads, Integral) or threads < 1:
+        error = ValueError if isinstance(threads, Integral) else TypeError
+        raise error(f"`threads` must be an integer of at least 1, got {threads!r}.")
     if work < _WORTH_A_THREAD and threads == 1:
-        return correlation.run(0, rows)
+        return any(strip.run(0, strip.rows) for strip in strips)
+    wanted = max(8 * threads, work // _BAND_WORK)
+    bands: list[tuple[_engine.Correlation, int, int]] = []
+    for strip in strips:
+        step = -(-strip.rows * len(strips) // wanted)
+        step = max(-(-step // _TILE_ROWS), 1) * _TILE_ROWS
+        bands += [(strip, row, min(row + step, strip.rows)) for row in range(0, strip.rows, step)]
     met_nan: list[bool] = []
-    bands = max(8 * threads, work // _BAND_WORK)
-    step = -(-rows // bands)
-    step = -(-step // _TILE_ROWS) * _TILE_ROWS
-    run_bands(lambda begin, end: met_nan.append(correlation.run(begin, end)), rows, step, threads)
+
+    def run(begin: int, end: int) -> None:
+        for strip, first, last in bands[begin:end]:
+            met_nan.append(strip.run(first, last))
+
+    run_bands(run, len(bands), 1, threads)
     return any(met_nan)
-
-
-def _channels_first(image: NDArray[Any], channel_axis: int | None) -> NDArray[Any]:
-    if channel_axis is None:
-        if image.ndim == 3 and image.shape[2] in (3, 4) and min(image.shape[:2]) > 4:
-            raise ValueError(
-                f"`image` has shape {image.shape}, which looks like rows x columns x colours. Pass channel_axis=-1 for a "
-                f"colour picture, or image[None] if these are {image.shape[0]} pictures of {image.shape[2]} columns."
-            )
-        return image
-    if image.ndim < 3 or not -image.ndim <= channel_axis < image.ndim:
-        raise ValueError(f"`channel_axis` must be one of at least three axes, got {channel_axis} for shape {image.shape}.")
-    return np.moveaxis(image, channel_axis, 0)
 
 
 def _check_fit(
@@ -182,10 +183,12 @@ def _check_fit(
         )
 
 
-def _check_out(out: object, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> None:
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"`out` must be a NumPy array, got {type(out).__name__}.")
+def _check_out(out: object, shape: tuple[int, ...], asked: DTypeLike | None) -> np.dtype[np.generic]:
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+        raise TypeError(f"`out` must be a plain NumPy array, got {type(out).__name__}.")
+    dtype = result_dtype(out.dtype, out.dtype, "out.dtype") if asked is None else result_dtype(out.dtype, asked)
     if out.shape != shape or out.dtype != dtype:
         raise ValueError(f"`out` must have shape {shape} and dtype {dtype}, got {out.shape} and {out.dtype}.")
     if not out.flags.writeable:
         raise ValueError("`out` must be writable, got a read-only array.")
+    return dtype

@@ -4,6 +4,7 @@ import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 _pool: ThreadPoolExecutor | None = None
 
@@ -31,10 +32,13 @@ def _start(work: Callable[[], None], helpers: int) -> list[Future[None]]:
         return []
     if _pool is None:
         _pool = ThreadPoolExecutor(usable_cpus(), thread_name_prefix="corr2d")
-    try:
-        return [_pool.submit(work) for _ in range(helpers)]
-    except RuntimeError:  # the interpreter is shutting down: the caller does it alone
-        return []
+    started: list[Future[None]] = []
+    # The interpreter is shutting down, or may start no more threads: the caller makes do with those it got, and
+    # must still wait for them (test_a_pool_that_cannot_grow_is_waited_for).
+    with suppress(RuntimeError):
+        for _ in range(helpers):
+            started.append(_pool.submit(work))  # noqa: PERF401 (a comprehension would lose them)
+    return started
 
 
 def run_bands(work: Callable[[int, int], None], rows: int, step: int, threads: int) -> None:

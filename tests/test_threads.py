@@ -1,0 +1,240 @@
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
+
+import numpy as np
+import pytest
+from test_correlate import random_image
+
+from corr2d import threads as pool
+from corr2d.correlate import corr2d
+
+KERNEL = random_image((5, 6))
+
+
+def run_python(code):
+    """The output of a fresh interpreter, in which warnings are errors."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize("dtype", ["u1", "f4", "f8"])
+@pytest.mark.parametrize("shape", [(3, 40), (101, 67), (3, 50, 33), (2, 1, 100)])
+def test_the_same_bits_for_any_number_of_threads(shape, dtype, threads):
+    image = random_image(shape, dtype)
+    for options in (
+        {"padding": "same", "mode": "mirror"},
+        {"padding": 7},
+        {"padding": "full", "dtype": "i2"},
+    ):
+        expected = corr2d(image, KERNEL, threads=1, **options)
+        assert corr2d(image, KERNEL, threads=threads, **options).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("size", [(2, 3), (6, 5), (13, 11)])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_the_same_bits_wherever_the_rows_are_cut(dtype, size):
+    # A row alone, two, six, and the rest each take another path through the register tiles.
+    image, kernel = random_image((40, 150), dtype), random_image(size)
+    whole = corr2d(image, kernel)
+    for rows in range(1, 20):
+        for y in range(0, whole.shape[0] - rows + 1, 7):
+            part = corr2d(image[y : y + rows + size[0] - 1], kernel)
+            assert part.tobytes() == whole[y : y + rows].tobytes()
+    for x in range(1, 100, 13):
+        assert corr2d(image[:, x:], kernel).tobytes() == whole[:, x:].tobytes()
+
+
+def test_sixteen_threads_at_once_give_right_answers():
+    images = [random_image((300 + i, 200), seed=i) for i in range(16)]
+    expected = [corr2d(image, KERNEL, threads=1) for image in images]
+    start = threading.Barrier(16)
+
+    def call(image):
+        start.wait()
+        return [corr2d(image, KERNEL, threads=3) for _ in range(3)]
+
+    with ThreadPoolExecutor(16) as executor:
+        for ours, truth in zip(executor.map(call, images), expected, strict=True):
+            assert all(result.tobytes() == truth.tobytes() for result in ours)
+
+
+def test_works_inside_a_pool_that_is_full():
+    image = random_image((400, 300))
+    expected = corr2d(image, KERNEL, threads=1)
+    with ThreadPoolExecutor(1) as executor:
+        assert (
+            executor.submit(corr2d, image, KERNEL, threads=8).result(timeout=30).tobytes()
+            == expected.tobytes()
+        )
+
+
+def test_works_while_every_thread_of_its_own_pool_is_busy():
+    image, gate = random_image((400, 300)), threading.Event()
+    corr2d(image, KERNEL, threads=2)
+    blockers = [pool._pool.submit(gate.wait) for _ in range(pool.usable_cpus())]
+    try:
+        assert corr2d(image, KERNEL, threads=4).tobytes() == corr2d(image, KERNEL, threads=1).tobytes()
+    finally:
+        gate.set()
+    assert all(blocker.result() for blocker in blockers)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_works_after_fork():
+    run_python("""
+        import os, signal, threading, warnings
+        import numpy as np
+        from corr2d.correlate import corr2d
+        # Python 3.12 warns of any fork beside threads; that it works here is the point.
+        warnings.filterwarnings("ignore", ".*multi-threaded.*fork", DeprecationWarning)
+        image = np.random.default_rng(0).random((1000, 1000))
+        expected = corr2d(image, np.ones((5, 5)), threads=3)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)  # a child that waits for threads it does not have
+            right = np.array_equal(corr2d(image, np.ones((5, 5)), threads=3), expected)
+            os._exit(0 if right and threading.active_count() > 1 else 1)  # by threads of its own
+        assert os.waitpid(child, 0)[1] == 0
+        assert np.array_equal(corr2d(image, np.ones((5, 5)), threads=3), expected)
+    """)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel_shape"),
+    [((3000, 3000), (41, 41)), ((1, 3_000_000), (1, 3000)), ((60, 60), (1000, 1000))],
+)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_ctrl_c_is_heard_within_half_a_second(shape, kernel_shape, threads):
+    image, kernel = np.ones(shape), np.ones(kernel_shape)
+    pressed = []
+
+    def press():
+        time.sleep(0.1)
+        pressed.append(time.perf_counter())
+        signal.raise_signal(signal.SIGINT)
+
+    presser = threading.Thread(target=press)
+    presser.start()
+    with pytest.raises(KeyboardInterrupt):
+        corr2d(image, kernel, padding="same", mode="wrap", threads=threads)
+    heard = time.perf_counter() - pressed[0]
+    presser.join()
+    assert heard < 0.5
+    assert corr2d(np.ones((9, 9)), np.ones((3, 3)), threads=2)[0, 0] == 9
+
+
+@pytest.mark.parametrize("where", [0, 3, 9])
+def test_an_error_in_a_band_is_raised_once_and_the_pool_goes_on(where):
+    begun = []
+
+    def work(begin, end):
+        begun.append((begin, end))
+        if begin == where:
+            raise MemoryError("no room")
+
+    with pytest.raises(MemoryError, match="no room"):
+        pool.run_bands(work, 10, 1, 1)
+    assert begun == [(i, i + 1) for i in range(where + 1)]  # and no further band is begun
+    with pytest.raises(MemoryError, match="no room"):
+        pool.run_bands(work, 10, 1, 4)
+    done = []
+    pool.run_bands(lambda begin, end: done.append((begin, end)), 10, 3, 4)
+    assert sorted(done) == [(0, 3), (3, 6), (6, 9), (9, 10)]
+
+
+def test_an_error_in_a_helper_is_raised_in_the_caller():
+    caller, helped, begun = threading.get_ident(), threading.Event(), []
+
+    def work(begin, _end):
+        begun.append(begin)
+        if threading.get_ident() == caller:
+            assert helped.wait(30)
+            time.sleep(0.1)  # for the error to arrive
+        else:
+            helped.set()
+            raise MemoryError("no room")
+
+    with pytest.raises(MemoryError, match="no room"):
+        pool.run_bands(work, 10, 1, 2)
+    assert len(begun) == 2  # and no further band is begun
+
+
+def test_a_pool_that_cannot_grow_is_waited_for(monkeypatch):
+    # As where the system gives no second thread: submit() raises after one helper is at work.
+    class OneThread(ThreadPoolExecutor):
+        def submit(self, work) -> Future:
+            if self._threads:
+                raise RuntimeError("can't start new thread")
+            return super().submit(work)
+
+    done, begun = [], threading.Event()
+
+    def work(begin, _end):
+        if begin == 0 or not begun.is_set():
+            begun.set()
+            time.sleep(0.2)
+        done.append(begin)
+
+    with OneThread(4) as executor:
+        monkeypatch.setattr(pool, "_pool", executor)
+        pool.run_bands(work, 4, 1, 4)
+        assert sorted(done) == [0, 1, 2, 3]
+
+
+def test_works_while_the_interpreter_shuts_down():
+    code = """
+        import atexit
+        import numpy as np
+        from corr2d.correlate import corr2d
+        image = np.ones((2000, 500))
+        {before}
+        atexit.register(lambda: print(corr2d(image, np.ones((3, 3)), threads=4).sum()))
+    """
+    for before in ("pass", "corr2d(image, np.ones((3, 3)), threads=4)"):
+        assert float(run_python(code.format(before=before))) == 1998 * 498 * 9
+
+
+def test_no_thread_is_woken_for_a_small_picture():
+    out = run_python("""
+        import threading
+        import numpy as np
+        from corr2d import threads
+        from corr2d.correlate import corr2d
+        corr2d(np.ones((100, 100)), np.ones((3, 3)))
+        print(threads._pool, threading.active_count())
+    """)
+    assert out.split() == ["None", "1"]
+
+
+def test_usable_cpus_counts_what_this_process_may_use():
+    if not hasattr(os, "sched_setaffinity"):
+        assert pool.usable_cpus() == os.cpu_count()
+        return
+    out = run_python("""
+        import os
+        from corr2d.threads import usable_cpus
+        os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+        print(usable_cpus())
+    """)
+    assert out == "1\n"
+
+
+def test_bands_cover_each_row_once():
+    for rows, step, threads in ((1, 1, 1), (10, 3, 2), (100, 7, 5), (6, 100, 3)):
+        seen = []
+        pool.run_bands(lambda begin, end, seen=seen: seen.append(range(begin, end)), rows, step, threads)
+        assert sorted(chain.from_iterable(seen)) == list(range(rows))

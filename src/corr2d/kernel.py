@@ -5,6 +5,7 @@ import os
 import sys
 from dataclasses import dataclass, field, fields, replace
 from math import isfinite
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .borders import Mode, Padding, Pads, resolve_mode, resolve_padding
-from .correlate import correlate, corr2d
-from .dtypes import as_image, as_weights, channels_first
+from .correlate import corr2d, correlate
+from .dtypes import as_image, as_real_array, as_weights, channels_first
 from .files import replace_file, stat_regular
 
 _FORMAT, _VERSION, _CONVENTION = "corr2d kernel", 1, "cross-correlation"
 _FILE_BYTES = 64 << 20
 _SHOWN = 9  # rows and columns; larger kernels are shown in part
+_FIGURES = ("bias_stderr", "rmse", "noise", "r2", "condition", "rank")  # one, or one a channel
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,7 +38,8 @@ class Kernel:
     bias : float or (channels,) array
         Added to every result.
     origin : (int, int)
-        The weight that stands on the pixel it makes, where the padding is "same". Default: (kh // 2, kw // 2).
+        The weight that stands on the pixel it makes, where the padding is "same". Default:
+        (kh // 2, kw // 2).
     stderr : array of the shape of weights
         Standard error of each weight, infinite where the pair does not determine it.
     bias_stderr : float or (channels,) array
@@ -63,7 +66,7 @@ class Kernel:
     Raises
     ------
     TypeError, ValueError
-        If weights, bias or origin are not finite numbers of fitting shapes.
+        If weights, bias or origin are not finite numbers of fitting shapes, or a figure is not of its kind.
 
     Examples
     --------
@@ -89,22 +92,35 @@ class Kernel:
 
     def __post_init__(self) -> None:
         channels: tuple[int, ...] = ()
-        if np.ndim(self.weights) == 3:
-            weights = np.stack([as_weights(w, "weights") for w in self.weights])
+        weights = as_real_array(self.weights, "weights")
+        if weights.ndim == 3 and len(weights):
+            weights = np.stack([as_weights(w, "weights") for w in weights])
             channels = weights.shape[:1]
         else:
-            weights = as_weights(self.weights, "weights").copy()
+            weights = as_weights(weights, "weights").copy()
         kh, kw = weights.shape[-2:]
-        origin = (kh // 2, kw // 2) if self.origin is None else tuple(map(int, self.origin))
-        if len(origin) != 2 or not (0 <= origin[0] < kh and 0 <= origin[1] < kw):
-            raise ValueError(f"`origin` must be a place (row, column) in the kernel of {kh} x {kw}, got {self.origin}.")
-        bias = np.asarray(self.bias, np.float64)
+        bias = np.array(as_real_array(self.bias, "bias"), np.float64)
         if bias.shape != channels or not np.isfinite(bias).all():
-            raise ValueError(f"`bias` must be finite and of shape {channels}, one for each kernel, got {self.bias!r}.")
-        frozen = {"weights": weights, "origin": origin, "bias": bias if channels else float(bias)}
+            raise ValueError(
+                f"`bias` must be finite and of shape {channels}, one for each kernel, got {self.bias!r}."
+            )
+        frozen: dict[str, Any] = {"weights": weights, "bias": bias if channels else float(bias)}
+        frozen["origin"] = _origin(self.origin, kh, kw)
         frozen["stderr"] = _figures(self.stderr, weights.shape, "stderr")
-        for name in ("bias_stderr", "rmse", "noise", "r2", "condition", "rank"):
+        for name in _FIGURES:
             frozen[name] = _figures(getattr(self, name), channels, name)
+        frozen["used"] = None if self.used is None else _count(self.used, "used")
+        frozen["left_out"] = {
+            _text(reason, "left_out"): _count(n, "left_out")
+            for reason, n in _items(self.left_out, "left_out")
+        }
+        if not isinstance(self.notes, tuple | list):
+            raise TypeError(f"`notes` must be texts, got {self.notes!r}.")
+        frozen["notes"] = tuple(_text(note, "notes") for note in self.notes)
+        frozen["provenance"] = {
+            _text(key, "provenance"): _text(value, "provenance")
+            for key, value in _items(self.provenance, "provenance")
+        }
         for name, value in frozen.items():
             if isinstance(value, np.ndarray):
                 value.flags.writeable = False
@@ -129,8 +145,8 @@ class Kernel:
     ) -> Any:
         """Run the kernel over pictures: `corr2d` with these weights, plus the bias, with the same options.
 
-        "same" puts the kernel's `origin` on each pixel. The bias is added before an integer `dtype` is rounded.
-        A kernel with channels needs `channel_axis`, of as many channels.
+        "same" puts the kernel's `origin` on each pixel. The bias is added before an integer `dtype` is
+        rounded. A kernel with channels needs `channel_axis`, of as many channels.
 
         Raises
         ------
@@ -148,14 +164,19 @@ class Kernel:
         torch = sys.modules.get("torch")
         if torch is not None and isinstance(image, torch.Tensor):
             if self.weights.ndim == 3 or dtype is not None or out is not None:
-                raise ValueError("On a tensor, a kernel takes no `dtype` and no `out`, and has no channels. Pass a NumPy array.")
+                raise ValueError(
+                    "On a tensor, a kernel takes no `dtype` and no `out`, and has no channels. "
+                    "Pass a NumPy array."
+                )
             return corr2d(
                 image, self.weights, padding=pads if padding == "same" else padding, mode=mode, cval=cval,
                 channel_axis=channel_axis, threads=threads,
             ) + self.bias  # fmt: skip
         pixels = as_image(image)
         if self.weights.ndim == 2:
-            return correlate(pixels, self.weights, pads, bias=self.bias, channel_axis=channel_axis, out=out, **options)
+            return correlate(
+                pixels, self.weights, pads, bias=self.bias, channel_axis=channel_axis, out=out, **options
+            )
         return self._by_channel(pixels, pads, channel_axis, out, options)
 
     def _pads(self, padding: Padding) -> Pads:
@@ -169,7 +190,9 @@ class Kernel:
     ) -> NDArray[Any]:
         channels = len(self.weights)
         if channel_axis is None:
-            raise ValueError(f"`channel_axis` must say where the colours are: this kernel has {channels} channels.")
+            raise ValueError(
+                f"`channel_axis` must say where the colours are: this kernel has {channels} channels."
+            )
         planes = channels_first(image, channel_axis, "image")
         if len(planes) != channels:
             raise ValueError(f"`image` must have {channels} channels, as the kernel has, got {len(planes)}.")
@@ -194,8 +217,11 @@ class Kernel:
         return "\n".join(_lines(self))
 
     def to_dict(self) -> dict[str, Any]:
-        """Give all of it as numbers, texts, lists and dicts; a figure that is not finite becomes None."""
-        values = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        """Give all of it as numbers, texts, lists and dicts.
+
+        A figure that is not finite becomes None; one that is not known is left out.
+        """
+        values = {f.name: _plain(value) for f in fields(self) if (value := getattr(self, f.name)) is not None}
         return {"format": _FORMAT, "version": _VERSION, "convention": _CONVENTION, **values}
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -205,11 +231,15 @@ class Kernel:
         """
         text = _to_json(self.to_dict())
         with replace_file(path) as file:
-            file.write(text.encode())
+            # File names that are no UTF-8 hold lone surrogates, which JSON can write as \udc80
+            # (test_surrogates).
+            file.write(text.encode(errors="backslashreplace"))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Kernel":
-        """Read the file that `save` wrote, or one written by hand: ``weights`` is the only key needed beside the first three.
+        """Read the file that `save` wrote, or one written by hand.
+
+        The keys format, version, convention and weights are needed; all others may be missing.
 
         Raises
         ------
@@ -219,11 +249,15 @@ class Kernel:
             If it is no kernel file of this version, too large, or holds a number that is not finite.
         """
         if stat_regular(path).st_size > _FILE_BYTES:
-            raise ValueError(f"{os.fspath(path)!r} must be at most {_FILE_BYTES >> 20} MB to be a kernel file.")
+            raise ValueError(
+                f"{os.fspath(path)!r} must be at most {_FILE_BYTES >> 20} MB to be a kernel file."
+            )
         try:
             return cls.from_dict(_from_json(Path(path).read_bytes()))
         except (ValueError, TypeError, RecursionError) as error:
-            raise ValueError(f"{os.fspath(path)!r} is not a kernel file that corr2d can read: {error}") from error
+            raise ValueError(
+                f"{os.fspath(path)!r} is not a kernel file that corr2d can read: {error}"
+            ) from error
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Kernel":
@@ -234,30 +268,74 @@ class Kernel:
         values = dict(values)
         for key, expected in (("format", _FORMAT), ("version", _VERSION), ("convention", _CONVENTION)):
             if values.pop(key, None) != expected:
-                hint = " A kernel of a true convolution must be turned by 180 degrees." if key == "convention" else ""
+                hint = (
+                    " A kernel of a true convolution must be turned by 180 degrees."
+                    if key == "convention"
+                    else ""
+                )
                 raise ValueError(f'"{key}" must be {json.dumps(expected)}.{hint}')
         known = {f.name for f in fields(cls)}
         if unknown := sorted(values.keys() - known):
             raise ValueError(f"unknown key {unknown[0]!r}; the keys are {', '.join(sorted(known))}.")
         if values.get("weights") is None:
             raise ValueError('"weights" is missing.')
-        if values.get("notes") is not None:
-            values["notes"] = tuple(map(str, values["notes"]))
+        for name in _FIGURES:
+            if name in values and values[name] is None:
+                values[name] = np.nan
         return cls(**{key: value for key, value in values.items() if value is not None})
 
 
+def _origin(value: Any, kh: int, kw: int) -> tuple[int, int]:
+    if value is None:
+        return kh // 2, kw // 2
+    rule = f"`origin` must be a place (row, column) in the kernel of {kh} x {kw}, got {value!r}."
+    if not isinstance(value, tuple | list | np.ndarray) or not all(isinstance(i, Integral) for i in value):
+        raise TypeError(rule)
+    if len(value) != 2 or not (0 <= value[0] < kh and 0 <= value[1] < kw):
+        raise ValueError(rule)
+    return int(value[0]), int(value[1])
+
+
 def _figures(value: Any, shape: tuple[int, ...], name: str) -> Any:
-    """Give a figure as a float, or as an array where there is one for each channel or tap; None is unknown, inside an array inf."""
+    """Give a figure as a float, or as an array where there is one for each channel or tap.
+
+    NaN, or None inside an array, stands for a figure that is not finite.
+    """
     if value is None:
         return None
-    array = np.array(value, np.float64)  # None becomes NaN here
+    array = np.array(value) if isinstance(value, list | tuple) else np.array(as_real_array(value, name))
+    if array.dtype == object and all(v is None or isinstance(v, int | float) for v in array.flat):
+        array = array.astype(np.float64)  # None becomes NaN
+    array = np.array(as_real_array(array, name), np.float64)
     if array.shape != shape:
         raise ValueError(f"`{name}` must have shape {shape}, got {array.shape}.")
-    if name in ("stderr", "bias_stderr", "condition"):
+    if name in ("stderr", "bias_stderr", "condition", "noise"):
         array[np.isnan(array)] = np.inf
-    if shape:
-        return array
-    return int(array) if name == "rank" else float(array)
+    if name == "rank" and (array != np.floor(array)).any():  # NaN too
+        raise ValueError(f"`rank` must be a whole number, got {value!r}.")
+    if (array < 0).any() and name != "r2":
+        raise ValueError(f"`{name}` must not be negative, got {value!r}.")
+    if name == "rank":
+        array = array.astype(np.int64)
+    return array if shape else array.item()
+
+
+def _count(value: Any, name: str) -> int:
+    if not isinstance(value, Integral) or value < 0:
+        raise TypeError(f"`{name}` must count pixels, got {value!r}.")
+    return int(value)
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"`{name}` must hold texts, got {value!r}.")
+    return value
+
+
+def _items(value: Any, name: str) -> list[tuple[Any, Any]]:
+    if not isinstance(value, dict):
+        raise TypeError(f"`{name}` must be a dict, got {value!r}.")
+    return list(value.items())
 
 
 def _plain(value: Any) -> Any:
@@ -279,7 +357,11 @@ def _to_json(values: dict[str, Any]) -> str:
             return f"[\n{indent}  {inner}\n{indent}]"
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
-    return "{\n" + ",\n".join(f"  {json.dumps(key)}: {block(value, '  ')}" for key, value in values.items()) + "\n}\n"
+    return (
+        "{\n"
+        + ",\n".join(f"  {json.dumps(key)}: {block(value, '  ')}" for key, value in values.items())
+        + "\n}\n"
+    )
 
 
 def _from_json(content: bytes) -> dict[str, Any]:
@@ -292,7 +374,15 @@ def _from_json(content: bytes) -> dict[str, Any]:
     def no_constant(name: str) -> Any:
         raise ValueError(f"{name} is not a number that a kernel can hold.")
 
-    values = json.loads(content.decode("utf-8"), object_pairs_hook=no_duplicates, parse_constant=no_constant)
+    def finite(digits: str) -> float:
+        return float(digits) if isfinite(float(digits)) else no_constant(digits)
+
+    values = json.loads(
+        content.decode("utf-8"),
+        object_pairs_hook=no_duplicates,
+        parse_constant=no_constant,
+        parse_float=finite,
+    )
     if not isinstance(values, dict):
         raise ValueError("it must hold one JSON object.")
     return values
@@ -304,14 +394,22 @@ def _lines(kernel: Kernel) -> list[str]:
     channels = len(kernel.weights) if kernel.weights.ndim == 3 else 0
     lines = [f"Kernel {kh} × {kw}" + (f", one for each of {channels} channels" if channels else "")]
     for c in range(max(channels, 1)):
-        pick = (lambda a, c=c: None if a is None else a[c]) if channels else (lambda a: a)
+
+        def pick(figure: Any, c: int = c) -> Any:
+            return figure if figure is None or not channels else figure[c]
+
         if channels:
             lines.append(f"channel {c}")
         lines += _table(pick(kernel.weights), pick(kernel.stderr))
         lines.append("  bias " + _with_error(pick(kernel.bias), pick(kernel.bias_stderr)))
-        if kernel.rmse is not None:
-            condition = "" if kernel.condition is None else f", condition {pick(kernel.condition):.3g}"
-            lines.append(f"  noise {pick(kernel.noise):.3g}, R² {_share(pick(kernel.r2))}{condition}")
+        figures = []
+        if kernel.noise is not None:
+            figures.append(f"noise {pick(kernel.noise):.3g}")
+        if kernel.r2 is not None:
+            figures.append(f"R² {_share(pick(kernel.r2))}")
+        if kernel.condition is not None:
+            figures.append(f"condition {pick(kernel.condition):.3g}")
+        lines += ["  " + ", ".join(figures)] if figures else []
     if kernel.used is not None:
         lines.append(f"from {kernel.used:,} pixels" + _left_out(kernel.left_out, kernel.used))
     return lines + [f"note: {note}" for note in kernel.notes]
@@ -321,13 +419,16 @@ def _with_error(value: float, error: float | None) -> str:
     if error is None:
         return f"{value:.6g}"
     if not isfinite(error):
-        return f"{_rounded(value, 1e-6)} ± ∞"
+        return f"{_rounded(value, 0.0)} ± ∞"
     return f"{_rounded(value, error)} ± {error:.1g}"
 
 
 def _rounded(value: float, error: float) -> str:
-    """Round to the digits that the error leaves meaningful, at least six decimals if it is tiny."""
+    """Round to the digits that the error leaves meaningful, to six decimals if it is tiny."""
     decimals = min(6, max(0, 1 - int(np.floor(np.log10(error))))) if error > 0 else 6
+    if abs(value) > 1e15 or (abs(value) < 1e-3 and abs(value) > 3 * error > 0):
+        digits = int(np.floor(np.log10(abs(value)))) + 2 - int(np.floor(np.log10(error))) if error > 0 else 6
+        return f"{value:.{min(max(digits, 1), 6)}g}"
     text = f"{value:.{decimals}f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text == "-0" else text
@@ -350,7 +451,11 @@ def _table(weights: NDArray[np.float64], stderr: NDArray[np.float64] | None) -> 
     if (rows, columns) != (kh, kw):
         lines.append(f"  (the {rows} × {columns} weights in the middle)")
     if wide and stderr is not None:
-        lines.append(f"  each ± {stderr.min():.1g} to {stderr.max():.1g}" if np.isfinite(stderr).all() else "  some ± ∞")
+        lines.append(
+            f"  each ± {stderr.min():.1g} to {stderr.max():.1g}"
+            if np.isfinite(stderr).all()
+            else "  some ± ∞"
+        )
     return lines
 
 
@@ -359,7 +464,13 @@ def _share(r2: float) -> str:
     if not isfinite(r2):
         return "unknown"
     missing = 1 - r2
-    return "1" if missing < 1e-15 else f"{r2:.{min(15, max(4, 2 - int(np.floor(np.log10(missing)))))}f}" if missing < 1 else f"{r2:.4f}"
+    return (
+        "1"
+        if missing < 1e-15
+        else f"{r2:.{min(15, max(4, 2 - int(np.floor(np.log10(missing)))))}f}"
+        if missing < 1
+        else f"{r2:.4f}"
+    )
 
 
 def _left_out(left_out: dict[str, int], used: int) -> str:

@@ -5,11 +5,11 @@ from functools import reduce
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .dtypes import as_image, channels_first
 from .kernel import Kernel
-from .moments import Clip, Moments
+from .moments import Clip, Moments, resolve_size, resolve_where
 from .size import LARGEST, choose_size, explains, largest_window
 from .solve import solve
 
@@ -40,9 +40,9 @@ def learn(
         Its output, of the same size or without the border. The border of a same-sized `after` never counts,
         since it depends on a padding that nobody knows. Omitted where `before` is an iterable of pairs.
     size : int or (kh, kw), optional
-        Of the kernel. Default: what the shapes tell (h - h' + 1, w - w' + 1); for a same-sized pair the smallest
-        odd square up to 15 x 15 that predicts blocks of the picture left out of the fit as well as any
-        (`corr2d.size.choose_size`).
+        Of the kernel. Default: what the shapes tell (h - h' + 1, w - w' + 1); for a same-sized pair the
+        smallest odd square up to 15 x 15 that predicts blocks of the picture left out of the fit as well as
+        any (`corr2d.size.choose_size`).
     channel_axis : int, optional
         The axis of the colours, as in `corr2d`.
     per_channel : bool
@@ -50,8 +50,8 @@ def learn(
     where : bool array that broadcasts to `after`, optional
         The pixels of `after` that count. Pixels of `before` are left out by making them NaN.
     clip : "auto", (low, high) or None
-        Pixels of `after` at or beyond these values were cut off and do not count. "auto": the ends of the range
-        of an integer type, nothing for floats.
+        Pixels of `after` at or beyond these values were cut off and do not count. "auto": the ends of the
+        range of an integer type, nothing for floats.
 
     Returns
     -------
@@ -68,6 +68,7 @@ def learn(
 
     Examples
     --------
+    >>> from corr2d import corr2d
     >>> X = np.ones((6, 8))
     >>> X[:, 2:6] = 0
     >>> learn(X, corr2d(X, [[1, -1]])).weights
@@ -78,13 +79,22 @@ def learn(
         raise ValueError("`per_channel` needs `channel_axis`, to know where the colours are.")
 
     def measure(pairs: Iterable[_Pair], size: int | tuple[int, int] | None) -> list[Moments]:
-        parts = (_measure_pair(*pair, size, channel_axis, per_channel, where, clip) for pair in pairs)
-        return reduce(lambda a, b: [m + n for m, n in zip(a, b, strict=True)], parts)
+        # By map, not a generator, which would keep a pair while the next one is made
+        # (test_one_pair_at_a_time).
+        def measured(pair: _Pair) -> list[Moments]:
+            return _measure_pair(*pair, size, channel_axis, per_channel, where, clip)
+
+        total = reduce(_added, map(measured, pairs), None)
+        if total is None:
+            raise ValueError("`before` must hold at least one pair (before, after), got none.")
+        return total
 
     if size is None:
-        pairs = list(pairs)
-        if any(np.shape(x) == np.shape(y) for x, y in pairs):
-            return _stacked(*_choose(pairs, channel_axis, measure))
+        pairs = pictures = [(as_image(x, "before"), as_image(y, "after")) for x, y in pairs]
+        size = _told_size(pictures, channel_axis)
+        if size is None and pictures:
+            parts, notes = _choose(pictures, channel_axis, measure)
+            return _stacked([solve(moments) for moments in parts], notes)
     return _stacked([solve(moments) for moments in measure(pairs, size)])
 
 
@@ -92,56 +102,108 @@ def _as_pairs(before: Any, after: Any, where: Any) -> Iterable[_Pair]:
     if after is not None:
         return [(before, after)]
     if where is not None:
-        raise ValueError("`where` belongs to one pair. In several pairs, leave pixels out by making them NaN.")
+        raise ValueError(
+            "`where` belongs to one pair. In several pairs, leave pixels out by making them NaN."
+        )
+    if not isinstance(before, Iterable):
+        raise TypeError(
+            f"Without `after`, `before` must be an iterable of pairs (before, after), got "
+            f"{type(before).__name__}."
+        )
     return map(_as_pair, before)
 
 
 def _as_pair(pair: Any) -> _Pair:
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         raise TypeError(
-            f"Without `after`, `before` must be an iterable of pairs (before, after), got one of {type(pair).__name__}."
+            f"Without `after`, `before` must be an iterable of pairs (before, after), got one of "
+            f"{type(pair).__name__}."
         )
     return pair[0], pair[1]
 
 
+def _told_size(
+    pairs: list[tuple[NDArray[Any], NDArray[Any]]], channel_axis: int | None
+) -> tuple[int, int] | None:
+    """Give the size that the pairs with a smaller `after` tell, if any does."""
+    told: dict[tuple[int, int], None] = {}
+    for x, y in pairs:
+        if x.shape != y.shape:
+            before = channels_first(x, channel_axis, "before").shape
+            told[resolve_size(before, channels_first(y, channel_axis, "after").shape, None)] = None
+    if len(told) > 1:
+        raise ValueError(
+            f"All pairs must be of one kernel size, but their shapes tell {' and '.join(map(str, told))}."
+        )
+    return next(iter(told), None)
+
+
 def _measure_pair(
-    before: ArrayLike, after: ArrayLike, size: Any, channel_axis: int | None, per_channel: bool, where: Any, clip: Clip
+    before: ArrayLike,
+    after: ArrayLike,
+    size: Any,
+    channel_axis: int | None,
+    per_channel: bool,
+    where: Any,
+    clip: Clip,
 ) -> list[Moments]:
     """Give one Moments for all channels, or one for each."""
     if not per_channel:
         return [Moments.of(before, after, size=size, channel_axis=channel_axis, where=where, clip=clip)]
     x = channels_first(as_image(before, "before"), channel_axis, "before")
     y = channels_first(as_image(after, "after"), channel_axis, "after")
-    if len(x) != len(y):
-        raise ValueError(f"`before` and `after` must have the same channels, got {len(x)} and {len(y)}.")
+    if len(x) != len(y) or len(x) == 0:
+        raise ValueError(
+            f"`before` and `after` must have the same channels, at least one, got {len(x)} and {len(y)}."
+        )
     masks = [None] * len(x)
     if where is not None:
-        masks = list(channels_first(np.broadcast_to(where, np.shape(after)), channel_axis, "where"))
-    return [Moments.of(*pair, size=size, where=mask, clip=clip) for *pair, mask in zip(x, y, masks, strict=True)]
+        masks = list(resolve_where(where, np.shape(after), channel_axis))
+    return [
+        Moments.of(*pair, size=size, where=mask, clip=clip) for *pair, mask in zip(x, y, masks, strict=True)
+    ]
 
 
-def _choose(pairs: list[_Pair], channel_axis: int | None, measure: _Measure) -> tuple[list[Kernel], list[str]]:
-    """Measure once with a small window, again with the largest if that does not explain the pair, and trim."""
-    shapes = [channels_first(as_image(x, "before"), channel_axis, "before").shape[-2:] for x, _ in pairs]
-    after = np.asarray(pairs[0][1]).dtype
+def _choose(
+    pairs: list[tuple[NDArray[Any], NDArray[Any]]], channel_axis: int | None, measure: _Measure
+) -> tuple[list[Moments], list[str]]:
+    """Measure with a small window, with the largest if that does not explain the pair, and trim.
+
+    What the larger window leaves out at the border stays out: if the kernel is larger than the chosen size
+    after all, that ring depends on the padding (test_the_ring_around_the_tried_window_does_not_count).
+    """
+    shapes = [channels_first(x, channel_axis, "before").shape[-2:] for x, _ in pairs]
     for stage in _STAGES:
         window = largest_window(shapes, stage)
         parts = measure(pairs, window)
+        # NaN all over `before` leave fewer and fewer windows whole, the larger they are (test_scattered_nan).
+        while window != (1, 1) and min(m.count for m in parts) < 2 * (window[0] * window[1] + 1):
+            window = largest_window(shapes, max(window) - 2)
+            parts = measure(pairs, window)
         choices = [choose_size(moments) for moments in parts]
-        if all(explains(choice, after) for choice in choices):
+        explained = all(explains(choice, y.dtype) for choice in choices for _, y in pairs)
+        if explained:
             break
     size = (max(c.size[0] for c in choices), max(c.size[1] for c in choices))
     notes = []
-    if size == window and not all(explains(choice, after) for choice in choices):
+    if not explained and size == window and max(size) == LARGEST:
         notes = [f"{size[0]} x {size[1]} is the largest size tried; a larger one may fit better: pass `size`."]
-    return [solve(moments.window(size)) for moments in parts], notes
+    return [moments.window(size) for moments in parts], notes
+
+
+def _added(some: list[Moments] | None, more: list[Moments]) -> list[Moments]:
+    if some is None:
+        return more
+    if len(some) != len(more):
+        raise ValueError(f"All pairs must have the same channels, got {len(some)} and {len(more)}.")
+    return [a + b for a, b in zip(some, more, strict=True)]
 
 
 def _stacked(kernels: list[Kernel], notes: Iterable[str] = ()) -> Kernel:
     """Make one kernel with channels of several without; one alone stays as it is."""
     if len(kernels) == 1:
         return kernels[0].with_notes(*notes)
-    figures = {
+    figures: dict[str, Any] = {
         name: np.stack([getattr(kernel, name) for kernel in kernels])
         for name in ("weights", "bias", "stderr", "bias_stderr", "rmse", "noise", "r2", "condition", "rank")
     }

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .dtypes import as_image, channels_first
+from .dtypes import as_image, as_real_array, channels_first
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -17,6 +18,9 @@ Clip = Literal["auto"] | tuple[float, float] | None
 _FOLDS = 16
 _FOLD_BYTES = 64 << 20  # of all folds together
 _TILE_BYTES = 32 << 20  # of one patch matrix
+_MOST_BYTES = 4 << 30  # of the sums: windows up to 152 x 152
+# Sums of squares: within them no product on the way to the kernel overflows or loses digits to underflow.
+_LEAST_SQUARE, _LARGEST_SQUARE = 1e-200, 1e200
 _REASONS = ("not finite", "masked", "clipped low", "clipped high")
 
 
@@ -24,12 +28,12 @@ _REASONS = ("not finite", "masked", "clipped low", "clipped high")
 class Moments:
     """The sums of products over all windows of `before` and the pixels of `after` that they lead to.
 
-    With ``z = (window, 1, pixel)`` for each pixel of `after` that counts, `sums` holds ``sum z z^T``: the Gram
-    matrix of the windows, their products with the target, the plain sums and the count. It is kept for each
-    block of the picture (fold) on its own, so that what one block says can be held against the rest.
+    With ``z = (window, 1, pixel)`` for each pixel of `after` that counts, `sums` holds ``sum z z^T``: the
+    Gram matrix of the windows, their products with the target, the plain sums and the count. It is kept for
+    each block of the picture (fold) on its own, so that what one block says can be held against the rest.
 
-    Moments of several pictures, or of the tiles of one, add up with ``+``. For 8-bit pictures all sums are exact
-    integers, so that no order of adding changes a bit (up to 2**53, some 10**11 pixels).
+    Moments of several pictures, or of the tiles of one, add up with ``+``. For 8-bit pictures all sums are
+    exact integers, so that no order of adding changes a bit (up to 2**53, some 10**11 pixels).
 
     Attributes
     ----------
@@ -69,8 +73,8 @@ class Moments:
         before : (..., h, w) array
             The input of the filter. Leading axes and channels are more pairs of the same kernel.
         after : (..., h, w) or (..., h - kh + 1, w - kw + 1) array
-            Its output, of the same size (the window is then centred, at (kh // 2, kw // 2)) or without the border.
-            The border of a same-sized `after`, which depends on an unknown padding, never counts.
+            Its output, of the same size (the window is then centred, at (kh // 2, kw // 2)) or without the
+            border. The border of a same-sized `after`, which depends on an unknown padding, never counts.
         size : int or (kh, kw)
             Of the window; not needed where the shapes tell.
         channel_axis : int, optional
@@ -86,7 +90,8 @@ class Moments:
         TypeError
             If an array is masked or does not hold real numbers.
         ValueError
-            If the shapes do not fit each other or the window, or an option has no meaning.
+            If the shapes do not fit each other or the window, an option has no meaning, or pixels are beyond
+            1e100 or all within 1e-100.
 
         Examples
         --------
@@ -102,7 +107,7 @@ class Moments:
             y = y[..., top : top + x.shape[-2] - kh + 1, left : left + x.shape[-1] - kw + 1]
         counts = None
         if where is not None:
-            counts = _resolve_where(where, np.shape(after), channel_axis)
+            counts = resolve_where(where, np.shape(after), channel_axis)
             if counts.shape != y.shape:
                 counts = counts[..., top : top + y.shape[-2], left : left + y.shape[-1]]
         return _measure(x, y, size, counts, _resolve_clip(clip, y.dtype))
@@ -161,9 +166,7 @@ def resolve_size(
     before: tuple[int, ...], after: tuple[int, ...], size: int | tuple[int, int] | None
 ) -> tuple[int, int]:
     """Give the window's (kh, kw), which a smaller `after` determines and a same-sized one does not."""
-    asked = (size, size) if isinstance(size, int | np.integer) else size
-    if asked is not None and (len(asked) != 2 or min(asked) < 1):
-        raise ValueError(f"`size` must be one or two positive integers, got {size!r}.")
+    asked = None if size is None else _resolve_asked(size)
     if before[:-2] != after[:-2]:
         raise ValueError(
             f"`before` and `after` must have the same channels and leading axes, got {before} and {after}."
@@ -174,40 +177,57 @@ def resolve_size(
             raise ValueError("`size` must be given for a pair of the same shape: the shapes do not tell it.")
         if asked[0] > h or asked[1] > w:
             raise ValueError(f"`size` must fit into the pictures of {h} x {w}, got {asked}.")
-        return int(asked[0]), int(asked[1])
+        return asked
     if not (0 < rows <= h and 0 < columns <= w):
-        turned = " One of them seems to be turned by 90 degrees." if (rows, columns) == (w, h) else ""
+        turned = " One of them seems to be turned by 90 degrees." if rows <= w and columns <= h else ""
         raise ValueError(
-            f"`after` must be as large as `before` or smaller by the kernel's border, got {h} x {w} before and "
-            f"{rows} x {columns} after.{turned}"
+            f"`after` must be as large as `before` or smaller by the kernel's border, got {h} x {w} before "
+            f"and {rows} x {columns} after.{turned}"
         )
     told = (h - rows + 1, w - columns + 1)
     if asked is not None and asked != told:
-        raise ValueError(f"`size` must be {told}, which {h} x {w} before and {rows} x {columns} after tell, got {asked}.")
+        raise ValueError(
+            f"`size` must be {told}, which {h} x {w} before and {rows} x {columns} after tell, got {asked}."
+        )
     return told
 
 
-def _resolve_where(where: ArrayLike, after: tuple[int, ...], channel_axis: int | None) -> NDArray[np.bool_]:
-    counts = np.asarray(where)
+def _resolve_asked(size: Any) -> tuple[int, int]:
+    asked = (size, size) if isinstance(size, Integral) else size
+    if not isinstance(asked, tuple | list | np.ndarray) or not all(isinstance(k, Integral) for k in asked):
+        raise TypeError(f"`size` must be one or two positive integers, got {size!r}.")
+    if len(asked) != 2 or min(asked) < 1:
+        raise ValueError(f"`size` must be one or two positive integers, got {size!r}.")
+    return int(asked[0]), int(asked[1])
+
+
+def resolve_where(where: ArrayLike, after: tuple[int, ...], channel_axis: int | None) -> NDArray[np.bool_]:
+    """Give `where` in the shape of `after`, colours in front."""
+    counts = as_real_array(where, "where")
     if counts.dtype != np.bool_:
         raise TypeError(f"`where` must be a bool array, True where a pixel counts, got dtype {counts.dtype}.")
     try:
         counts = np.broadcast_to(counts, after)
     except ValueError:
-        raise ValueError(f"`where` must broadcast to the shape of `after`, {after}, got {counts.shape}.") from None
+        raise ValueError(
+            f"`where` must broadcast to the shape of `after`, {after}, got {counts.shape}."
+        ) from None
     return channels_first(counts, channel_axis, "where")
 
 
 def _resolve_clip(clip: Clip, dtype: np.dtype[Any]) -> tuple[float, float] | None:
     if clip is None:
         return None
+    rule = "`clip` must be 'auto', (low, high) or None"
     if isinstance(clip, str):
         if clip != "auto":
-            raise ValueError(f"`clip` must be 'auto', (low, high) or None, got {clip!r}.")
+            raise ValueError(f"{rule}, got {clip!r}.")
         return (np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype.kind in "iu" else None
+    if not isinstance(clip, tuple | list | np.ndarray) or not all(isinstance(end, Real) for end in clip):
+        raise TypeError(f"{rule}, got {clip!r}.")
     if len(clip) != 2 or not clip[0] < clip[1]:
         raise ValueError(f"`clip` must be (low, high) with low < high, got {clip!r}.")
-    return clip
+    return clip[0], clip[1]
 
 
 def _fold_count(size: tuple[int, int]) -> int:
@@ -218,29 +238,62 @@ def _fold_count(size: tuple[int, int]) -> int:
     return folds
 
 
+@np.errstate(over="ignore", invalid="ignore")  # _check_scale says it in words
 def _measure(
     x: NDArray[Any], y: NDArray[Any], size: tuple[int, int], where: NDArray[np.bool_] | None, clip: Any
 ) -> Moments:
     """Sum over tiles: memory stays bounded, whatever the picture."""
     kh, kw = size
     order = kh * kw + 2
+    if order * order * 8 > _MOST_BYTES:
+        raise ValueError(
+            f"A window of {kh} x {kw} needs sums of {order * order / 2**27:.0f} GB, more than the "
+            f"{_MOST_BYTES >> 30} GB that are allowed. Is `after` scaled down, or a part of `before`? "
+            f"Otherwise take a smaller size."
+        )
     center = (_center(x), _center(y))
     sums = np.zeros((_fold_count(size), order, order))
     left_out = dict.fromkeys(_REASONS, 0)
-    height, width = y.shape[-2:]
     pixels = max(256, _TILE_BYTES // (8 * order))
+    cuts = _cuts(y.shape, where, len(sums))
     for plane in np.ndindex(y.shape[:-2]):
-        for fold, rows, columns in _tiles(height, width, len(sums), pixels):
+        for fold, rows, columns in _tiles(*cuts, pixels):
             tile = y[plane][rows, columns]
             window = x[plane][rows.start : rows.stop + kh - 1, columns.start : columns.stop + kw - 1]
-            counts = _counting(window, tile, size, None if where is None else where[plane][rows, columns], clip, left_out)
-            sums[fold] += _products(window - center[0], tile - center[1], size, counts)
+            counts = _counting(
+                window, tile, size, None if where is None else where[plane][rows, columns], clip, left_out
+            )
+            # In float64: of float32, an offset costs digits (test_float32_keeps_its_digits).
+            about = (
+                np.subtract(window, center[0], dtype=np.float64),
+                np.subtract(tile, center[1], dtype=np.float64),
+            )
+            sums[fold] += _products(*about, size, counts)
+    squares = np.diagonal(sums, axis1=1, axis2=2).sum(axis=0)
+    _check_scale("before", x, center[0], squares[:-2].max())
+    _check_scale("after", y, center[1], squares[-1])
     return Moments(size, sums, center, left_out, _notes(x, y))
 
 
+def _check_scale(name: str, image: NDArray[Any], center: float, square: float) -> None:
+    """Refuse floats whose squares leave the range of float64, where sums are infinite or zero."""
+    if image.dtype.kind != "f" or _LEAST_SQUARE <= square <= _LARGEST_SQUARE:
+        return
+    if not square <= _LARGEST_SQUARE:
+        raise ValueError(
+            f"`{name}` has pixels beyond 1e100 that count, whose squares are too large to sum. Make them "
+            f"NaN if they mark missing pixels; else divide the picture by a constant."
+        )
+    if np.any((image != center) & (np.abs(image - center) < 1e-100)):
+        raise ValueError(
+            f"`{name}` varies by less than 1e-100, whose squares are too small to sum. Multiply the picture "
+            f"by a constant."
+        )
+
+
 def _center(image: NDArray[Any]) -> float:
-    # Fixed for 8 bits, so that sums do not depend on the picture. Else the median of a sample, to a few digits, so that
-    # subtracting it is exact.
+    # Fixed for 8 bits, so that sums do not depend on the picture. Else the median of a sample, to a few
+    # digits, so that subtracting it is exact.
     if image.dtype.itemsize == 1:
         return 128.0 if image.dtype == np.uint8 else 0.0
     h, w = image.shape[-2:]
@@ -253,18 +306,39 @@ def _center(image: NDArray[Any]) -> float:
     return float(np.round(middle / step) * step)
 
 
-def _tiles(height: int, width: int, folds: int, pixels: int) -> Iterator[tuple[int, slice, slice]]:
-    """Cut the picture into `folds` blocks, and each block into tiles of at most about `pixels`."""
-    down = min((d for d in (1, 2, 4, 8, 16) if folds % d == 0), key=lambda d: abs(np.log(d * d / folds * width / height)))
-    ys = [height * i // down for i in range(down + 1)]
-    xs = [width * i * down // folds for i in range(folds // down + 1)]
-    for fold in range(folds):
-        i, j = divmod(fold, folds // down)
+def _cuts(shape: tuple[int, ...], where: NDArray[np.bool_] | None, folds: int) -> tuple[list[int], list[int]]:
+    """Say where to cut the picture into `folds` blocks that share out what `where` leaves of it."""
+    spans = []  # of what is left: else one block may hold all of it (test_size_of_a_small_part)
+    for axis in (len(shape) - 2, len(shape) - 1):
+        inside = np.arange(shape[axis])
+        if where is not None and where.any():
+            inside = np.flatnonzero(where.any(axis=tuple(a for a in range(len(shape)) if a != axis)))
+        spans.append((int(inside[0]), int(inside[-1]) + 1))
+    height, width = (stop - start for start, stop in spans)
+    down = min(
+        (d for d in (1, 2, 4, 8, 16) if folds % d == 0),
+        key=lambda d: abs(np.log(d * d / folds * width / height)),
+    )
+    ys, xs = (
+        [0, *(start + (stop - start) * i // parts for i in range(1, parts)), n]
+        for (start, stop), parts, n in zip(spans, (down, folds // down), shape[-2:], strict=True)
+    )
+    return ys, xs
+
+
+def _tiles(ys: list[int], xs: list[int], pixels: int) -> Iterator[tuple[int, slice, slice]]:
+    """Give the blocks between the cuts, each in tiles of at most about `pixels`."""
+    for fold in range((len(ys) - 1) * (len(xs) - 1)):
+        i, j = divmod(fold, len(xs) - 1)
         columns = min(pixels, xs[j + 1] - xs[j])
         rows = max(1, pixels // max(1, columns))
         for top in range(ys[i], ys[i + 1], rows):
             for left in range(xs[j], xs[j + 1], max(1, columns)):
-                yield fold, slice(top, min(top + rows, ys[i + 1])), slice(left, min(left + columns, xs[j + 1]))
+                yield (
+                    fold,
+                    slice(top, min(top + rows, ys[i + 1])),
+                    slice(left, min(left + columns, xs[j + 1])),
+                )
 
 
 def _counting(
@@ -288,7 +362,7 @@ def _counting(
         bad = ~np.isfinite(window)
         if bad.any():
             windows = np.lib.stride_tricks.sliding_window_view(bad, size)
-            leave_out("not finite", windows.any(axis=(-2, -1)))
+            leave_out("not finite", np.asarray(windows.any(axis=(-2, -1))))
     if where is not None:
         leave_out("masked", ~where)
     if clip is not None:
@@ -300,7 +374,7 @@ def _counting(
 def _products(
     window: NDArray[np.float64], tile: NDArray[np.float64], size: tuple[int, int], counts: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Give ``sum z z^T`` of one tile: a matrix of patches times itself, which BLAS does as a symmetric product."""
+    """Give ``sum z z^T`` of one tile: a matrix of patches times itself, by BLAS as a symmetric product."""
     kh, kw = size
     rows, columns = tile.shape
     every = bool(counts.all())

@@ -23,7 +23,7 @@ class Choice:
 
 
 def largest_window(shapes: list[tuple[int, ...]], limit: int) -> tuple[int, int]:
-    """Give the largest odd window up to `limit` of which every picture holds twice as many places as unknowns."""
+    """Give the largest odd window up to `limit` that has twice as many places in each picture as unknowns."""
     for k in range(limit, 1, -2):
         sides = [(min(k, h - 1 + h % 2), min(k, w - 1 + w % 2)) for h, w in shapes]
         kh, kw = min(s[0] for s in sides), min(s[1] for s in sides)
@@ -35,16 +35,23 @@ def largest_window(shapes: list[tuple[int, ...]], limit: int) -> tuple[int, int]
 def choose_size(moments: Moments) -> Choice:
     """Choose the smallest odd window that predicts held-out blocks as well as the best does.
 
-    Each block (fold) of the picture is predicted from a fit to the others. As well: the mean squared error is larger by at
-    most one standard error of that difference over the blocks (Breiman et al. 1984, section 3.4.3, with paired
-    differences), or by what rounding makes of zero.
+    Each block (fold) of the picture is predicted from a fit to the others. As well: the mean squared error
+    is larger by at most one standard error of that difference over the blocks (Breiman et al. 1984, section
+    3.4.3, with paired differences), or by what rounding makes of zero.
+
+    Raises ValueError if one block holds more than half of the pixels: the others could not predict it.
     """
+    counts = moments.sums[:, -2, -2]
+    if counts.max() > max(moments.count / 2, 1):
+        raise ValueError(
+            "`size` must be given: more than half of the pixels that count lie in one block of the "
+            "picture, and too few outside it to test a size on."
+        )
     kh, kw = moments.size
     sizes = dict.fromkeys((min(k, kh), min(k, kw)) for k in range(1, max(kh, kw) + 1, 2))
     held_out = {s: _held_out(moments.window(s)) for s in sizes if s[0] * s[1] + 1 <= moments.count / 2}
     if not held_out:
-        return Choice((1, 1), np.inf, np.inf)
-    counts = moments.sums[:, -2, -2]
+        return Choice((1, 1), np.inf, 0.0)
     n = counts.sum()
     best, _ = min(held_out.values(), key=lambda result: float(result[0].sum()))
     total = moments.total
@@ -52,7 +59,7 @@ def choose_size(moments: Moments) -> Choice:
     for size, (errors, rounding) in held_out.items():
         excess = errors - best
         mean = excess.sum() / n
-        folds = np.count_nonzero(counts)
+        folds = int(np.count_nonzero(counts))
         deviation = sqrt(folds / max(folds - 1, 1) * float(((excess - mean * counts) ** 2).sum())) / n
         if mean <= deviation + rounding / n:
             return Choice(size, float(errors.sum() / n), spread)
@@ -66,7 +73,7 @@ def explains(choice: Choice, after: np.dtype[np.generic]) -> bool:
 
 
 def _held_out(moments: Moments) -> tuple[NDArray[np.float64], float]:
-    """Give each fold's squared error when predicted from the others, and the size of a rounding error in their sum."""
+    """Give each fold's squared error when predicted from the others, and what rounding makes of their sum."""
     total = moments.total
     errors = np.zeros(len(moments.sums))
     rounding = 0.0

@@ -19,6 +19,20 @@ lint: .venv/lint  ## style and types
 bench: .venv/bench  ## measure against peers, and write the README's table
 	$(BIN)/python benchmarks/bench.py
 
+# The engine with the address and undefined-behaviour sanitizers, under the tests that reach it. -S keeps the
+# editable install from being found first; -s lets the sanitizers' reports through.
+sanitize: .venv/test  ## run the engine's tests under sanitizers (GCC)
+	cmake -S . -B build/sanitize -DCORR2D_SANITIZE=ON -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
+	cmake --build build/sanitize --parallel 2
+	rm -rf build/sanitize/src && mkdir build/sanitize/src && cp -r src/corr2d build/sanitize/src
+	cp build/sanitize/_engine*.so build/sanitize/src/corr2d
+	for isa in $$($(BIN)/python -c "import corr2d._engine as e; print(*e.usable_isas)"); do \
+	  CORR2D_ISA=$$isa LD_PRELOAD="$$(gcc -print-file-name=libasan.so):$$(gcc -print-file-name=libubsan.so)" \
+	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	  PYTHONPATH=build/sanitize/src:$$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('platlib'))") \
+	  $(BIN)/python -S -m pytest -s -q -p no:cacheprovider tests/test_correlate.py tests/test_dtypes.py || exit 1; \
+	done
+
 clean:
 	rm -rf .venv build out
 

@@ -183,6 +183,26 @@ def test_a_row_wider_than_a_band_is_cut_and_gives_the_same_bits(monkeypatch):
         np.testing.assert_array_equal(answer(image, kernel, **o), expected)
 
 
+@pytest.mark.parametrize("shape", [(15, 15), (31, 31), (61, 61), (101, 101), (1, 180), (180, 1), (5, 150)])
+@pytest.mark.parametrize("flat", [True, False])
+def test_large_kernels_keep_their_digits(shape, flat):
+    rng = np.random.default_rng(5)
+    image = (np.full((200, 200), 0.7) if flat else rng.random((200, 200))).astype("f4")
+    for kernel in (np.ones(shape), rng.random(shape), rng.standard_normal(shape)):
+        exact = corr2d(image, kernel, dtype="f8")
+        most = np.abs(kernel).sum() * image.max()
+        # Equal terms err in the same direction: the worst that there is.
+        assert np.abs(corr2d(image, kernel) - exact).max() <= (2e-6 if flat else 1e-6) * most
+
+
+def test_integers_beyond_float64_are_said_to_be_rounded():
+    with pytest.warns(
+        UserWarning, match=r"^`image` has integers beyond 2\*\*53, which are rounded to float64\.$"
+    ):
+        corr2d(np.array([[2**62 + 1]]), [[1.0]])
+    assert corr2d(np.array([[2**53]]), [[1.0]]) == 2**53
+
+
 # Batches and colours
 
 

@@ -23,6 +23,7 @@ def test_small_types_give_float32_and_large_ones_float64(dtype):
     assert corr2d(np.ones((3, 3), dtype), KERNEL).dtype == expected
 
 
+@pytest.mark.filterwarnings("ignore:`image` has integers beyond")
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("dtype", PIXELS)
 def test_every_type_of_pixel_is_read_right(dtype, order):
@@ -32,6 +33,7 @@ def test_every_type_of_pixel_is_read_right(dtype, order):
     assert_agrees(corr2d(image, KERNEL, padding="same", mode="mirror", dtype="f8"), truth)
 
 
+@pytest.mark.filterwarnings("ignore:`image` has integers beyond")
 @pytest.mark.parametrize("dtype", PIXELS)
 @pytest.mark.parametrize("dtype_out", RESULTS)
 def test_every_type_to_every_type(dtype, dtype_out):
@@ -43,6 +45,7 @@ def test_every_type_to_every_type(dtype, dtype_out):
         np.testing.assert_array_equal(ours, exactly(image, kernel, dtype_out, padding="same"))
 
 
+@pytest.mark.filterwarnings("ignore:`image` has integers beyond")
 @pytest.mark.parametrize("dtype", PIXELS)
 def test_the_ends_of_each_type_are_read_right(dtype):
     ends = np.finfo(dtype) if dtype[0] == "f" else np.iinfo("u1" if dtype == "?" else dtype)
@@ -182,6 +185,7 @@ def test_the_ends_of_an_integer_type_are_kept_and_the_next_saturates(dtype):
     assert corr2d(halves, [[1.0]], dtype=dtype).tolist() == [[ends.max - 1, ends.max, ends.min]]
 
 
+@pytest.mark.filterwarnings("ignore:`image` has integers beyond")
 @pytest.mark.parametrize("dtype", ["i8", "u8"])
 def test_the_ends_of_64_bits(dtype):
     ends = np.iinfo(dtype)

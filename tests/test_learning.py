@@ -737,7 +737,8 @@ def test_one_pixel_is_too_few():
 
 
 def test_the_ring_around_the_tried_window_does_not_count():
-    # On a checkerboard one weight explains the inside, so 1 x 1 is chosen; the zeros beyond the border do not fit.
+    # On a checkerboard one weight explains the inside, so 1 x 1 is chosen; the zeros beyond the border do not
+    # fit.
     board = np.indices((40, 40)).sum(axis=0) % 2 * 200.0 + 20
     after = corr2d(board, np.ones((3, 3)) / 9, padding="same")
     kernel = learn(board, after)

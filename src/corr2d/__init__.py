@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["Kernel", "Moments", "corr2d", "learn"]
 __version__ = "0.1.0"
 
-# Imported at first use: `corr2d --help` would otherwise wait 0.2 s for NumPy (test_help_does_not_import_numpy).
+# Imported at first use: `corr2d --help` would otherwise wait 0.2 s for NumPy
+# (test_help_does_not_import_numpy).
 _HOME = {"Kernel": "kernel", "Moments": "moments", "corr2d": "correlate", "learn": "learning"}
 
 

@@ -57,9 +57,13 @@ def resolve_mode(mode: str, cval: float, padding: object) -> int:
         raise TypeError(f"`cval` must be a number, got {cval!r}.")
     if isinstance(padding, str) and padding == "valid" and (mode != "constant" or cval != 0):
         given = f"mode={mode!r}" if mode != "constant" else f"cval={cval!r}"
-        raise ValueError(f"{given} has no effect with padding='valid', which adds no border. Pass padding='same'.")
+        raise ValueError(
+            f"{given} has no effect with padding='valid', which adds no border. Pass padding='same'."
+        )
     if cval != 0 and mode != "constant":
-        raise ValueError(f"cval={cval!r} has no effect with mode={mode!r}. Pass mode='constant', or leave cval out.")
+        raise ValueError(
+            f"cval={cval!r} has no effect with mode={mode!r}. Pass mode='constant', or leave cval out."
+        )
     return MODES.index(mode)
 
 
@@ -75,11 +79,16 @@ def resolve_padding(padding: Padding, kernel_shape: tuple[int, int]) -> Pads:
             return Pads(kh - 1, kh - 1, kw - 1, kw - 1)
         names = ", ".join(map(repr, PADDINGS))
         hint = _did_you_mean(padding, PADDINGS)
-        raise ValueError(f"`padding` must be {names}, an int or (top, bottom, left, right), got {padding!r}.{hint}")
+        raise ValueError(
+            f"`padding` must be {names}, an int or (top, bottom, left, right), got {padding!r}.{hint}"
+        )
     pads = (padding,) * 4 if isinstance(padding, Integral) else padding
-    if not isinstance(pads, Sequence) or not all(isinstance(p, Integral) and not isinstance(p, bool) for p in pads):
+    if not isinstance(pads, Sequence) or not all(
+        isinstance(p, Integral) and not isinstance(p, bool) for p in pads
+    ):
         raise TypeError(
-            f"`padding` must be 'valid', 'same', 'full', an int or (top, bottom, left, right), got {padding!r}."
+            f"`padding` must be 'valid', 'same', 'full', an int or (top, bottom, left, right), "
+            f"got {padding!r}."
         )
     if len(pads) != 4 or min(pads) < 0:
         raise ValueError(

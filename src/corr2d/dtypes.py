@@ -23,9 +23,14 @@ def as_real_array(value: ArrayLike, name: str) -> NDArray[np.generic]:
         try:
             value = np.asarray(value)
         except ValueError as error:
-            raise ValueError(f"`{name}` must be a rectangular array of numbers: {str(error).rstrip('.')}.") from error
+            raise ValueError(
+                f"`{name}` must be a rectangular array of numbers: {str(error).rstrip('.')}."
+            ) from error
     if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
-        raise TypeError(f"`{name}` must hold real numbers of at most 64 bits, got dtype {value.dtype}.{_way_out(value.dtype)}")
+        raise TypeError(
+            f"`{name}` must hold real numbers of at most 64 bits, got dtype {value.dtype}."
+            f"{_way_out(value.dtype)}"
+        )
     return value
 
 
@@ -50,33 +55,46 @@ def channels_first(image: NDArray[Any], channel_axis: int | None, name: str) -> 
     if channel_axis is None:
         if image.ndim == 3 and image.shape[2] in (3, 4) and min(image.shape[:2]) > 4:
             raise ValueError(
-                f"`{name}` has shape {image.shape}, which looks like rows x columns x colours. Pass channel_axis=-1 for a "
-                f"colour picture, or {name}[None] if these are {image.shape[0]} pictures of {image.shape[2]} columns."
+                f"`{name}` has shape {image.shape}, which looks like rows x columns x colours. "
+                f"Pass channel_axis=-1 for a colour picture, or {name}[None] if these are {image.shape[0]} "
+                f"pictures of {image.shape[2]} columns."
             )
         return image
     if not isinstance(channel_axis, Integral):
         raise TypeError(f"`channel_axis` must be an integer, got {channel_axis!r}.")
     if image.ndim < 3 or not -image.ndim <= channel_axis < image.ndim:
-        raise ValueError(f"`channel_axis` must be one of at least three axes, got {channel_axis} for shape {image.shape}.")
+        raise ValueError(
+            f"`channel_axis` must be one of at least three axes, got {channel_axis} for shape {image.shape}."
+        )
     return np.moveaxis(image, channel_axis, 0)
 
 
 def as_weights(value: ArrayLike, name: str = "kernel") -> NDArray[np.float64]:
     """Give `value` as a contiguous, aligned (kh, kw) array of finite float64."""
-    weights = as_real_array(value, name)
-    if weights.ndim != 2 or weights.size == 0:
-        hint = " Write a row as kernel[None, :], a column as kernel[:, None]." if weights.ndim == 1 else ""
-        raise ValueError(f"`{name}` must have two axes (kh, kw), neither empty, got shape {weights.shape}.{hint}")
-    weights = np.require(weights, np.float64, ["C", "ALIGNED"])
-    if not np.isfinite(weights).all():
-        raise ValueError(f"`{name}` must be finite, got {np.count_nonzero(~np.isfinite(weights))} NaN or infinite weights.")
+    found = as_real_array(value, name)
+    if found.ndim != 2 or found.size == 0:
+        hint = " Write a row as kernel[None, :], a column as kernel[:, None]." if found.ndim == 1 else ""
+        raise ValueError(
+            f"`{name}` must have two axes (kh, kw), neither empty, got shape {found.shape}.{hint}"
+        )
+    weights: NDArray[np.float64] = np.require(found, np.float64, ["C", "ALIGNED"])
+    infinite = np.count_nonzero(~np.isfinite(weights))
+    if infinite:
+        raise ValueError(f"`{name}` must be finite, got {infinite} NaN or infinite weights.")
     return weights
+
+
+def exceeds_float64(image: NDArray[Any]) -> bool:
+    """Say whether `image` holds integers that float64 rounds."""
+    if image.dtype.kind not in "iu" or image.dtype.itemsize < 8 or image.size == 0:
+        return False
+    return max(int(image.max()), -int(image.min())) > 2**53
 
 
 def result_dtype(
     image: np.dtype[np.generic], asked: DTypeLike | None, name: str = "dtype"
 ) -> np.dtype[np.generic]:
-    """Give the type of the result: float32 for bool, 8 and 16 bits and float32, else float64, unless `asked`."""
+    """Give the type of the result: `asked`, or float32 for small types and float64 for others."""
     if asked is None:
         return np.dtype(np.float32 if image.newbyteorder("=") in _SMALL else np.float64)
     rule = f"`{name}` must be one of {', '.join(t.name for t in _WRITABLE)}, in the machine's byte order"
@@ -90,11 +108,16 @@ def result_dtype(
 
 
 def sum_dtype(
-    image: np.dtype[np.generic], result: np.dtype[np.generic], weights: NDArray[np.float64], cval: float, bias: float
+    image: np.dtype[np.generic],
+    result: np.dtype[np.generic],
+    weights: NDArray[np.float64],
+    cval: float,
+    bias: float,
 ) -> np.dtype[np.generic]:
     """Give the type to make the sums in: float32 where it answers as well as float64.
 
-    A float32 result is held to 1e-6, which float32 sums keep unless a weight or `cval` is near the end of their range.
+    A float32 result is held to 1e-6, which float32 sums keep unless a weight or `cval` is near the end of
+    their range.
     An integer result is exact, which they keep only while every partial sum is an integer below 2**24.
     """
     single, double = np.dtype(np.float32), np.dtype(np.float64)
@@ -107,5 +130,5 @@ def sum_dtype(
         return single if in_range.all() and cval_in_range else double
     if image.kind == "f" or float(bias) % 1 or float(cval) % 1 or (weights % 1).any():
         return double
-    largest = 1 if image.kind == "b" else max(abs(int(np.iinfo(image).min)), int(np.iinfo(image).max))
+    largest = 1 if image.kind == "b" else 2 ** (8 * image.itemsize)
     return single if magnitudes.sum() * max(largest, abs(cval)) + abs(bias) < 2**24 else double

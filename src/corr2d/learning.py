@@ -187,7 +187,9 @@ def _choose(
     size = (max(c.size[0] for c in choices), max(c.size[1] for c in choices))
     notes = []
     if not explained and size == window and max(size) == LARGEST:
-        notes = [f"{size[0]} x {size[1]} is the largest size tried; a larger one may fit better: pass `size`."]
+        notes = [
+            f"{size[0]} x {size[1]} is the largest size tried; a larger one may fit better: pass `size`."
+        ]
     return [moments.window(size) for moments in parts], notes
 
 

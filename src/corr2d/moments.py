@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .dtypes import as_image, as_real_array, channels_first
+from .dtypes import as_image, as_real_array, channels_first, exceeds_float64
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -401,10 +401,5 @@ def _recentred(
 
 
 def _notes(x: NDArray[Any], y: NDArray[Any]) -> tuple[str, ...]:
-    names = [
-        name
-        for name, image in (("before", x), ("after", y))
-        if image.dtype.kind in "iu" and image.dtype.itemsize == 8 and image.size
-        and max(int(image.max()), -int(image.min())) > 2**53
-    ]  # fmt: skip
+    names = [name for name, image in (("before", x), ("after", y)) if exceeds_float64(image)]
     return tuple(f"`{name}` has integers beyond 2**53, which were rounded to float64." for name in names)

@@ -6,6 +6,7 @@ correlations again, and the derivatives of those are the same three: two `Functi
 gradients of any order.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 
 from . import _engine
 from .borders import MODES, Mode, Padding, Pads, resolve_mode, resolve_padding
-from .correlate import _WORTH_A_THREAD, corr2d, correlate
+from .correlate import corr2d, correlate
 from .dtypes import as_image, as_weights, channels_first, result_dtype
-from .threads import run_bands, usable_cpus
+from .threads import resolve_threads, run_all
 
 try:
     import torch
@@ -383,24 +384,19 @@ def _product_sums(image: NDArray[Any], gradient: NDArray[Any], threads: int | No
         for y in range(0, h, _BLOCK[0])
         for x in range(0, w, _BLOCK[1])
     ]
-    sums = np.zeros((min(len(blocks), _SUMS), kh, kw), np.float64)
 
-    def add(begin: int, end: int) -> None:
-        block_sums = np.empty((kh, kw))
-        for i in range(begin, end):
-            for plane, y, x in blocks[i::_SUMS]:
-                factors = np.ascontiguousarray(
-                    gradients[plane, y : y + _BLOCK[0], x : x + _BLOCK[1]], np.float64
-                )
-                rows, columns = factors.shape
-                window = images[plane, y : y + rows + kh - 1, x : x + columns + kw - 1]
-                # Not corr2d: a NaN in the gradient belongs in the sums, where corr2d refuses it in a kernel.
-                correlation = _engine.Correlation(window, factors, block_sums, 0, 0, 0, 0.0, 0.0)
-                correlation.run(0, kh)
-                sums[i] += block_sums
+    def add(first: int) -> NDArray[np.float64]:
+        sums, block_sums = np.zeros((kh, kw)), np.empty((kh, kw))
+        for plane, y, x in blocks[first::_SUMS]:
+            factors = np.ascontiguousarray(gradients[plane, y : y + _BLOCK[0], x : x + _BLOCK[1]], np.float64)
+            rows, columns = factors.shape
+            window = images[plane, y : y + rows + kh - 1, x : x + columns + kw - 1]
+            # Not corr2d: a NaN in the gradient belongs in the sums, where corr2d refuses it in a kernel.
+            correlation = _engine.Correlation(window, factors, block_sums, 0, 0, 0, 0.0, 0.0)
+            correlation.run(0, kh)
+            sums += block_sums
+        return sums
 
-    if threads is None:
-        threads = usable_cpus() if gradient.size * kh * kw > _WORTH_A_THREAD else 1
-    run_bands(add, len(sums), 1, threads)
-    total: NDArray[np.float64] = sums.sum(axis=0)
-    return total
+    tasks = [partial(add, i) for i in range(min(len(blocks), _SUMS))]
+    parts = run_all(tasks, resolve_threads(threads, gradient.size * kh * kw))
+    return np.asarray(sum(parts, np.zeros((kh, kw))))

@@ -2,9 +2,16 @@
 
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from numbers import Integral
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# Multiply-adds. Waking a thread costs about 50 us, in which one core makes some millions.
+WORTH_A_THREAD = 4_000_000
 
 _pool: ThreadPoolExecutor | None = None
 
@@ -14,6 +21,16 @@ def usable_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def resolve_threads(threads: int | None, work: int) -> int:
+    """Give the number of threads for so many multiply-adds: `threads` if it is given."""
+    if threads is None:
+        return usable_cpus() if work > WORTH_A_THREAD else 1
+    if not isinstance(threads, Integral) or threads < 1:
+        error = ValueError if isinstance(threads, Integral) else TypeError
+        raise error(f"`threads` must be an integer of at least 1, got {threads!r}.")
+    return threads
 
 
 def _forget_pool() -> None:
@@ -33,39 +50,41 @@ def _start(work: Callable[[], None], helpers: int) -> list[Future[None]]:
     if _pool is None:
         _pool = ThreadPoolExecutor(usable_cpus(), thread_name_prefix="corr2d")
     started: list[Future[None]] = []
-    # The interpreter is shutting down, or may start no more threads: the caller makes do with those it got, and
-    # must still wait for them (test_a_pool_that_cannot_grow_is_waited_for).
+    # The interpreter is shutting down, or may start no more threads: the caller makes do with those it got,
+    # and must still wait for them (test_a_pool_that_cannot_grow_is_waited_for).
     with suppress(RuntimeError):
         for _ in range(helpers):
             started.append(_pool.submit(work))  # noqa: PERF401 (a comprehension would lose them)
     return started
 
 
-def run_bands(work: Callable[[int, int], None], rows: int, step: int, threads: int) -> None:
-    """Call ``work(begin, end)`` for bands of `step` rows until all `rows` are done, in any order.
+def run_all(tasks: Iterable[Callable[[], T]], threads: int) -> list[T]:
+    """Call every task, in any order, and give what they returned, in the order of the tasks.
 
     The caller works too, so this returns even when every thread of the pool is busy elsewhere. Between two
-    bands the main thread sees Ctrl-C; what `work` raises is raised here, and no further band is begun.
+    tasks the main thread sees Ctrl-C; what a task raises is raised here, and no further one is begun.
     """
-    begins = deque(range(0, rows, step))
+    left = deque(enumerate(tasks))
+    results: dict[int, T] = {}
 
     def drain() -> None:
         while True:
             try:
-                begin = begins.popleft()  # atomic: each band goes to one thread
+                i, task = left.popleft()  # atomic: each task goes to one thread
             except IndexError:
                 return
             try:
-                work(begin, min(begin + step, rows))
+                results[i] = task()
             except BaseException:
-                begins.clear()
+                left.clear()
                 raise
 
-    helpers = _start(drain, min(threads, len(begins)) - 1)
+    helpers = _start(drain, min(threads, len(left)) - 1)
     try:
         drain()
     finally:
-        begins.clear()
+        left.clear()
         for helper in helpers:
             if not helper.cancel():
                 helper.result()
+    return [results[i] for i in sorted(results)]

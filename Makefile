@@ -22,8 +22,8 @@ bench: .venv/bench  ## measure against peers, and write the README's table
 # The engine with the address and undefined-behaviour sanitizers, under the tests that reach it. -S keeps the
 # editable install from being found first; -s lets the sanitizers' reports through.
 sanitize: .venv/test  ## run the engine's tests under sanitizers (GCC)
-	cmake -S . -B build/sanitize -DCORR2D_SANITIZE=ON -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
-	cmake --build build/sanitize --parallel 2
+	$(BIN)/cmake -S . -B build/sanitize -DCORR2D_SANITIZE=ON -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
+	$(BIN)/cmake --build build/sanitize --parallel 2
 	rm -rf build/sanitize/src && mkdir build/sanitize/src && cp -r src/corr2d build/sanitize/src
 	cp build/sanitize/_engine*.so build/sanitize/src/corr2d
 	for isa in $$($(BIN)/python -c "import corr2d._engine as e; print(*e.usable_isas)"); do \

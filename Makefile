@@ -37,6 +37,8 @@ clean:
 	rm -rf .venv build out
 
 .venv/pip:
+	@echo "Setting up .venv, and building the engine: about a minute, longer for the tests."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "corr2d needs Python 3.11 or newer: make PYTHON=python3.x")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet "pip>=25.1"  # reads dependency groups
 	touch $@

@@ -14,12 +14,13 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .borders import Mode, Padding, Pads, resolve_mode, resolve_padding
 from .correlate import corr2d, correlate
+from .describe import describe
 from .dtypes import as_image, as_real_array, as_weights, channels_first
 from .files import replace_file, stat_regular
+from .kernel_json import from_json, to_json
 
 _FORMAT, _VERSION, _CONVENTION = "corr2d kernel", 1, "cross-correlation"
 _FILE_BYTES = 64 << 20
-_SHOWN = 9  # rows and columns; larger kernels are shown in part
 _FIGURES = ("bias_stderr", "rmse", "noise", "r2", "condition", "rank")  # one, or one a channel
 
 
@@ -214,7 +215,7 @@ class Kernel:
     __hash__ = None  # type: ignore[assignment]  # values that compare by content and hold arrays, like ndarray
 
     def __repr__(self) -> str:
-        return "\n".join(_lines(self))
+        return describe(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Give all of it as numbers, texts, lists and dicts.
@@ -229,7 +230,7 @@ class Kernel:
 
         Raises OSError if it cannot be written.
         """
-        text = _to_json(self.to_dict())
+        text = to_json(self.to_dict())
         with replace_file(path) as file:
             # File names that are no UTF-8 hold lone surrogates, which JSON can write as \udc80
             # (test_surrogates).
@@ -253,7 +254,7 @@ class Kernel:
                 f"{os.fspath(path)!r} must be at most {_FILE_BYTES >> 20} MB to be a kernel file."
             )
         try:
-            return cls.from_dict(_from_json(Path(path).read_bytes()))
+            return cls.from_dict(from_json(Path(path).read_bytes()))
         except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(
                 f"{os.fspath(path)!r} is not a kernel file that corr2d can read: {error}"
@@ -346,134 +347,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not isfinite(value):
         return None
     return value
-
-
-def _to_json(values: dict[str, Any]) -> str:
-    """Write one key a line, and one row of a matrix a line."""
-
-    def block(value: Any, indent: str) -> str:
-        if isinstance(value, list) and value and isinstance(value[0], list | str):
-            inner = f",\n{indent}  ".join(block(v, indent + "  ") for v in value)
-            return f"[\n{indent}  {inner}\n{indent}]"
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-    return (
-        "{\n"
-        + ",\n".join(f"  {json.dumps(key)}: {block(value, '  ')}" for key, value in values.items())
-        + "\n}\n"
-    )
-
-
-def _from_json(content: bytes) -> dict[str, Any]:
-    def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        values = dict(pairs)
-        if len(values) != len(pairs):
-            raise ValueError("a key stands twice.")
-        return values
-
-    def no_constant(name: str) -> Any:
-        raise ValueError(f"{name} is not a number that a kernel can hold.")
-
-    def finite(digits: str) -> float:
-        return float(digits) if isfinite(float(digits)) else no_constant(digits)
-
-    values = json.loads(
-        content.decode("utf-8"),
-        object_pairs_hook=no_duplicates,
-        parse_constant=no_constant,
-        parse_float=finite,
-    )
-    if not isinstance(values, dict):
-        raise ValueError("it must hold one JSON object.")
-    return values
-
-
-def _lines(kernel: Kernel) -> list[str]:
-    """Describe a kernel to a person."""
-    kh, kw = kernel.size
-    channels = len(kernel.weights) if kernel.weights.ndim == 3 else 0
-    lines = [f"Kernel {kh} × {kw}" + (f", one for each of {channels} channels" if channels else "")]
-    for c in range(max(channels, 1)):
-
-        def pick(figure: Any, c: int = c) -> Any:
-            return figure if figure is None or not channels else figure[c]
-
-        if channels:
-            lines.append(f"channel {c}")
-        lines += _table(pick(kernel.weights), pick(kernel.stderr))
-        lines.append("  bias " + _with_error(pick(kernel.bias), pick(kernel.bias_stderr)))
-        figures = []
-        if kernel.noise is not None:
-            figures.append(f"noise {pick(kernel.noise):.3g}")
-        if kernel.r2 is not None:
-            figures.append(f"R² {_share(pick(kernel.r2))}")
-        if kernel.condition is not None:
-            figures.append(f"condition {pick(kernel.condition):.3g}")
-        lines += ["  " + ", ".join(figures)] if figures else []
-    if kernel.used is not None:
-        lines.append(f"from {kernel.used:,} pixels" + _left_out(kernel.left_out, kernel.used))
-    return lines + [f"note: {note}" for note in kernel.notes]
-
-
-def _with_error(value: float, error: float | None) -> str:
-    if error is None:
-        return f"{value:.6g}"
-    if not isfinite(error):
-        return f"{_rounded(value, 0.0)} ± ∞"
-    return f"{_rounded(value, error)} ± {error:.1g}"
-
-
-def _rounded(value: float, error: float) -> str:
-    """Round to the digits that the error leaves meaningful, to six decimals if it is tiny."""
-    decimals = min(6, max(0, 1 - int(np.floor(np.log10(error))))) if error > 0 else 6
-    if abs(value) > 1e15 or (abs(value) < 1e-3 and abs(value) > 3 * error > 0):
-        digits = int(np.floor(np.log10(abs(value)))) + 2 - int(np.floor(np.log10(error))) if error > 0 else 6
-        return f"{value:.{min(max(digits, 1), 6)}g}"
-    text = f"{value:.{decimals}f}"
-    text = text.rstrip("0").rstrip(".") if "." in text else text
-    return "0" if text == "-0" else text
-
-
-def _table(weights: NDArray[np.float64], stderr: NDArray[np.float64] | None) -> list[str]:
-    kh, kw = weights.shape
-    rows, columns = min(kh, _SHOWN), min(kw, _SHOWN)
-    top, left = (kh - rows) // 2, (kw - columns) // 2
-    wide = stderr is None or columns > 5  # error bars beside each tap only where a line holds them
-    cells = [
-        [
-            f"{weights[v, u]:.4g}" if wide or stderr is None else _with_error(weights[v, u], stderr[v, u])
-            for u in range(left, left + columns)
-        ]
-        for v in range(top, top + rows)
-    ]
-    width = max(len(cell) for row in cells for cell in row)
-    lines = ["  " + "   ".join(cell.rjust(width) for cell in row) for row in cells]
-    if (rows, columns) != (kh, kw):
-        lines.append(f"  (the {rows} × {columns} weights in the middle)")
-    if wide and stderr is not None:
-        lines.append(
-            f"  each ± {stderr.min():.1g} to {stderr.max():.1g}"
-            if np.isfinite(stderr).all()
-            else "  some ± ∞"
-        )
-    return lines
-
-
-def _share(r2: float) -> str:
-    """Give R² with as many nines as it has."""
-    if not isfinite(r2):
-        return "unknown"
-    missing = 1 - r2
-    return (
-        "1"
-        if missing < 1e-15
-        else f"{r2:.{min(15, max(4, 2 - int(np.floor(np.log10(missing)))))}f}"
-        if missing < 1
-        else f"{r2:.4f}"
-    )
-
-
-def _left_out(left_out: dict[str, int], used: int) -> str:
-    total = used + sum(left_out.values())
-    parts = [f"{n:,} {reason} ({100 * n / total:.1f} %)" for reason, n in left_out.items() if n]
-    return "; left out: " + ", ".join(parts) if parts else "; none left out"

@@ -1,0 +1,100 @@
+"""A kernel in words and numbers, as it is printed."""
+
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from .kernel import Kernel
+
+_SHOWN = 9  # rows and columns; larger kernels are shown in part
+
+
+def describe(kernel: "Kernel") -> str:
+    """Describe `kernel` to a person: weights ± error bars, bias, figures, what was left out, notes."""
+    kh, kw = kernel.size
+    channels = len(kernel.weights) if kernel.weights.ndim == 3 else 0
+    lines = [f"Kernel {kh} × {kw}" + (f", one for each of {channels} channels" if channels else "")]
+    for c in range(max(channels, 1)):
+
+        def pick(figure: Any, c: int = c) -> Any:
+            return figure if figure is None or not channels else figure[c]
+
+        if channels:
+            lines.append(f"channel {c}")
+        lines += _table(pick(kernel.weights), pick(kernel.stderr))
+        lines.append("  bias " + _with_error(pick(kernel.bias), pick(kernel.bias_stderr)))
+        figures = []
+        if kernel.noise is not None:
+            figures.append(f"noise {pick(kernel.noise):.3g}")
+        if kernel.r2 is not None:
+            figures.append(f"R² {_share(pick(kernel.r2))}")
+        if kernel.condition is not None:
+            figures.append(f"condition {pick(kernel.condition):.3g}")
+        lines += ["  " + ", ".join(figures)] if figures else []
+    if kernel.used is not None:
+        lines.append(f"from {kernel.used:,} pixels" + _left_out(kernel.left_out, kernel.used))
+    return "\n".join(lines + [f"note: {note}" for note in kernel.notes])
+
+
+def _with_error(value: float, error: float | None) -> str:
+    if error is None:
+        return f"{value:.6g}"
+    if not isfinite(error):
+        return f"{_rounded(value, 0.0)} ± ∞"
+    return f"{_rounded(value, error)} ± {error:.1g}"
+
+
+def _rounded(value: float, error: float) -> str:
+    """Round to the digits that the error leaves meaningful, to six decimals if it is tiny."""
+    decimals = min(6, max(0, 1 - int(np.floor(np.log10(error))))) if error > 0 else 6
+    if abs(value) > 1e15 or (abs(value) < 1e-3 and abs(value) > 3 * error > 0):
+        digits = int(np.floor(np.log10(abs(value)))) + 2 - int(np.floor(np.log10(error))) if error > 0 else 6
+        return f"{value:.{min(max(digits, 1), 6)}g}"
+    text = f"{value:.{decimals}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
+
+
+def _table(weights: NDArray[np.float64], stderr: NDArray[np.float64] | None) -> list[str]:
+    kh, kw = weights.shape
+    rows, columns = min(kh, _SHOWN), min(kw, _SHOWN)
+    top, left = (kh - rows) // 2, (kw - columns) // 2
+    wide = stderr is None or columns > 5  # error bars beside each tap only where a line holds them
+    cells = [
+        [
+            f"{weights[v, u]:.4g}" if wide or stderr is None else _with_error(weights[v, u], stderr[v, u])
+            for u in range(left, left + columns)
+        ]
+        for v in range(top, top + rows)
+    ]
+    width = max(len(cell) for row in cells for cell in row)
+    lines = ["  " + "   ".join(cell.rjust(width) for cell in row) for row in cells]
+    if (rows, columns) != (kh, kw):
+        lines.append(f"  (the {rows} × {columns} weights in the middle)")
+    if wide and stderr is not None:
+        lines.append(
+            f"  each ± {stderr.min():.1g} to {stderr.max():.1g}"
+            if np.isfinite(stderr).all()
+            else "  some ± ∞"
+        )
+    return lines
+
+
+def _share(r2: float) -> str:
+    """Give R² with as many nines as it has."""
+    if not isfinite(r2):
+        return "unknown"
+    missing = 1 - r2
+    if missing < 1e-15:
+        return "1"
+    nines = -int(np.floor(np.log10(missing)))
+    return f"{r2:.{min(15, max(4, nines + 2))}f}"
+
+
+def _left_out(left_out: dict[str, int], used: int) -> str:
+    total = used + sum(left_out.values())
+    parts = [f"{n:,} {reason} ({100 * n / total:.1f} %)" for reason, n in left_out.items() if n]
+    return "; left out: " + ", ".join(parts) if parts else "; none left out"

@@ -18,7 +18,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_NUMBERED = 7  # weights are written into kernels of at most so many rows and columns
+_NUMBERED = 5  # weights are written into kernels of at most so many rows and columns
 
 
 def draw_pair(
@@ -105,5 +105,8 @@ def _show_kernel(axis: "Axes", kernel: Kernel) -> None:
     if max(kh, kw) <= _NUMBERED:
         for (v, u), weight in np.ndenumerate(weights):
             dark = abs(weight) > 0.6 * limit
-            axis.text(u, v, f"{weight:.3g}", ha="center", va="center", color="white" if dark else "black")
+            axis.text(
+                u, v, f"{weight:.3g}" if max(kh, kw) <= 3 else f"{weight:.2g}", ha="center", va="center",
+                color="white" if dark else "black", fontsize=10 if max(kh, kw) <= 3 else 7,
+            )  # fmt: skip
     axis.set_title(f"kernel {kh} × {kw}" + ("" if kernel.weights.ndim == 2 else ", mean of the channels"))

@@ -90,7 +90,7 @@ Planes<Byte> planes_of(const Py_buffer& view, Byte* const* addresses) {
 class Correlation {
   public:
     Correlation(nb::handle image, nb::handle kernel, nb::handle out, std::ptrdiff_t top, std::ptrdiff_t left, int border,
-                double cval, double bias, const Table& table)
+                double cval, double bias, int way, std::ptrdiff_t tile, const Table& table)
         : image(image, false), kernel(kernel, false), out(out, true) {
         const Py_buffer &i = this->image.view, &k = this->kernel.view, &o = this->out.view;
         if (i.ndim < 2 || o.ndim < 2 || k.ndim != 2) throw std::invalid_argument("image and out need two axes, kernel exactly two");
@@ -103,7 +103,7 @@ class Correlation {
         if (sums.swapped || (sums.pixel != Pixel::f32 && sums.pixel != Pixel::f64)) {
             throw std::invalid_argument("the kernel must be float32 or float64");
         }
-        direct = sums.pixel == Pixel::f32 ? table.direct_f32 : table.direct_f64;
+        algorithm = (sums.pixel == Pixel::f32 ? table.f32 : table.f64)[way];
         job = {planes_of<const char>(i, image_planes.data()),
                planes_of<char>(o, out_planes.data()),
                std::ptrdiff_t(out_planes.size()),
@@ -114,32 +114,50 @@ class Correlation {
                left,
                static_cast<Border>(border),
                cval,
-               bias};
+               bias,
+               tile};
         const bool writable = job.out.pixel != Pixel::b8 && job.out.pixel != Pixel::f16;
         if (job.out.swapped || !writable) throw std::invalid_argument("the engine cannot write this type");
         const bool has_pixels = job.image.height > 0 && job.image.width > 0 && job.kh > 0 && job.kw > 0;
-        if (rows() > 0 && job.out.width > 0 && !has_pixels) throw std::invalid_argument("image and kernel must not be empty");
+        const bool has_results = job.planes > 0 && job.out.height > 0 && job.out.width > 0;
+        if (has_results && !has_pixels) throw std::invalid_argument("image and kernel must not be empty");
+        if (Way(way) == Way::fft && (tile < 32 || (tile & (tile - 1)) != 0)) {
+            throw std::invalid_argument("the FFT's tile must be a power of two, at least 32");
+        }
+        if (has_results) {
+            units = algorithm.units(job);
+            const nb::gil_scoped_release unlocked;
+            shared = allocate(algorithm.shared_bytes(job));
+            algorithm.prepare(job, shared.get());
+        }
     }
 
-    std::ptrdiff_t rows() const { return job.planes * job.out.height; }
-
-    // Rows [begin, end) of the output, counted through the batch. True: a NaN met an integer pixel.
+    // Units [begin, end) of the work. True: a NaN met an integer pixel.
     bool run(std::ptrdiff_t begin, std::ptrdiff_t end) const {
-        if (begin < 0 || end > rows()) throw std::invalid_argument("rows outside of the output");
-        if (begin >= end || job.out.width == 0) return false;
+        if (begin < 0 || end > units) throw std::invalid_argument("no such units");
+        if (begin >= end) return false;
         const nb::gil_scoped_release unlocked;
-        const std::unique_ptr<char, decltype(&std::free)> scratch(
-            static_cast<char*>(std::aligned_alloc(64, (direct.scratch_bytes(job) + 63) / 64 * 64)), std::free);
-        if (!scratch) throw std::bad_alloc();
-        return direct.run(job, begin, end, scratch.get());
+        const Memory scratch = allocate(algorithm.scratch_bytes(job));
+        return algorithm.run(job, shared.get(), begin, end, scratch.get());
     }
+
+    std::ptrdiff_t units = 0;
 
   private:
+    using Memory = std::unique_ptr<char, decltype(&std::free)>;
+
+    static Memory allocate(std::size_t bytes) {
+        Memory memory(static_cast<char*>(std::aligned_alloc(64, bytes / 64 * 64 + 64)), std::free);
+        if (!memory) throw std::bad_alloc();
+        return memory;
+    }
+
     Buffer image, kernel, out;
     std::vector<const char*> image_planes;
     std::vector<char*> out_planes;
     Job job;
-    Direct direct;
+    Algorithm algorithm;
+    Memory shared{nullptr, std::free};
 };
 
 }  // namespace
@@ -161,10 +179,11 @@ NB_MODULE(_engine, m) {
         .def(
             "__init__",
             [](Correlation* self, nb::handle image, nb::handle kernel, nb::handle out, std::ptrdiff_t top,
-               std::ptrdiff_t left, int border, double cval,
-               double bias) { new (self) Correlation(image, kernel, out, top, left, border, cval, bias, *table); },
+               std::ptrdiff_t left, int border, double cval, double bias, int way, std::ptrdiff_t tile) {
+                new (self) Correlation(image, kernel, out, top, left, border, cval, bias, way, tile, *table);
+            },
             nb::arg("image"), nb::arg("kernel"), nb::arg("out"), nb::arg("top"), nb::arg("left"), nb::arg("border"),
-            nb::arg("cval"), nb::arg("bias"))
-        .def_prop_ro("rows", &Correlation::rows)
+            nb::arg("cval"), nb::arg("bias"), nb::arg("way") = int(Way::direct), nb::arg("tile") = 32)
+        .def_ro("units", &Correlation::units)
         .def("run", &Correlation::run, nb::arg("begin"), nb::arg("end"));
 }

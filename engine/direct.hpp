@@ -243,6 +243,16 @@ class Band {
         }
     }
 
+    // The rectangle of one plane whose first row and column are given, and the ends of both.
+    void gathered(std::ptrdiff_t plane, std::ptrdiff_t begin, std::ptrdiff_t end, std::ptrdiff_t first,
+                  std::ptrdiff_t last) {
+        for (std::ptrdiff_t y = begin; y < end; y += scratch.rows) {
+            for (std::ptrdiff_t x = first; x < last; x += scratch.columns) {
+                gathered_tile(plane, y, x, min(scratch.rows, end - y), min(scratch.columns, last - x));
+            }
+        }
+    }
+
     bool met_nan = false;
 
   private:
@@ -303,15 +313,6 @@ class Band {
         }
     }
 
-    void gathered(std::ptrdiff_t plane, std::ptrdiff_t begin, std::ptrdiff_t end, std::ptrdiff_t first,
-                  std::ptrdiff_t last) {
-        for (std::ptrdiff_t y = begin; y < end; y += scratch.rows) {
-            for (std::ptrdiff_t x = first; x < last; x += scratch.columns) {
-                gathered_tile(plane, y, x, min(scratch.rows, end - y), min(scratch.columns, last - x));
-            }
-        }
-    }
-
     void gathered_tile(std::ptrdiff_t plane, std::ptrdiff_t y, std::ptrdiff_t x, std::ptrdiff_t rows,
                        std::ptrdiff_t columns) {
         const std::ptrdiff_t whole = round_up(columns, lanes<T>);
@@ -342,13 +343,18 @@ class Band {
     const WriteRun<T> write;
 };
 
+// A unit is a row of the output.
+static std::ptrdiff_t direct_units(const Job& job) { return job.planes * job.out.height; }
+static std::size_t direct_shared_bytes(const Job&) { return 0; }
+static void direct_prepare(const Job&, char*) {}
+
 template <class T>
 static std::size_t direct_scratch_bytes(const Job& job) {
     return Scratch<T>(job, Groups<T>(job.kh, job.kw)).bytes();
 }
 
 template <class T>
-static bool direct_run(const Job& job, std::ptrdiff_t begin, std::ptrdiff_t end, char* memory) {
+static bool direct_run(const Job& job, const char*, std::ptrdiff_t begin, std::ptrdiff_t end, char* memory) {
     Band<T> band(job, memory);
     const std::ptrdiff_t height = job.out.height;
     while (begin < end) {

@@ -1,6 +1,7 @@
 // Compiled once per instruction set (CMakeLists.txt), with CORR2D_ISA as the name. All functions are static members of
 // that namespace, so that no two instruction sets share one.
 #include "direct.hpp"
+#include "fft.hpp"
 
 #define CORR2D_TEXT(name) #name
 #define CORR2D_QUOTED(name) CORR2D_TEXT(name)
@@ -11,8 +12,10 @@ namespace CORR2D_ISA {
 extern const Table table;
 const Table table = {
     CORR2D_QUOTED(CORR2D_ISA),
-    {direct_scratch_bytes<float>, direct_run<float>},
-    {direct_scratch_bytes<double>, direct_run<double>},
+    {{direct_units, direct_shared_bytes, direct_prepare, direct_scratch_bytes<float>, direct_run<float>},
+     {fft_units, fft_shared_bytes<float>, fft_prepare<float>, fft_scratch_bytes<float>, fft_run<float>}},
+    {{direct_units, direct_shared_bytes, direct_prepare, direct_scratch_bytes<double>, direct_run<double>},
+     {fft_units, fft_shared_bytes<double>, fft_prepare<double>, fft_scratch_bytes<double>, fft_run<double>}},
 };
 
 }  // namespace CORR2D_ISA

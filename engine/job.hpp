@@ -28,18 +28,25 @@ struct Job {
     std::ptrdiff_t top, left;
     Border border;
     double cval, bias;
+    std::ptrdiff_t tile;  // side of the square that the FFT transforms, a power of two of at least 32
 };
 
-// `run` fills rows [begin, end) of the output, counted through all planes, and says whether a NaN met an integer
-// pixel. `scratch` has `scratch_bytes` bytes, aligned to 64.
-struct Direct {
+// One way to do a job. The work is counted in units, through all planes: any split of them over threads gives the same
+// bits. `shared` and `scratch` have so many bytes, aligned to 64; `shared` is filled once and then only read.
+struct Algorithm {
+    std::ptrdiff_t (*units)(const Job&);
+    std::size_t (*shared_bytes)(const Job&);
+    void (*prepare)(const Job&, char* shared);
     std::size_t (*scratch_bytes)(const Job&);
-    bool (*run)(const Job&, std::ptrdiff_t begin, std::ptrdiff_t end, char* scratch);
+    // Does units [begin, end), and says whether a NaN met an integer pixel.
+    bool (*run)(const Job&, const char* shared, std::ptrdiff_t begin, std::ptrdiff_t end, char* scratch);
 };
+
+enum class Way { direct, fft };
 
 struct Table {
     const char* name;
-    Direct direct_f32, direct_f64;
+    Algorithm f32[2], f64[2];  // by Way
 };
 
 }  // namespace corr2d

@@ -10,7 +10,7 @@ usable_isas: tuple[str, ...]
 class Correlation:
     """One correlation, ready to be run band by band, from any thread."""
 
-    rows: int
+    units: int
     def __init__(
         self,
         image: NDArray[Any],
@@ -21,5 +21,7 @@ class Correlation:
         border: int,
         cval: float,
         bias: float,
+        way: int = 0,
+        tile: int = 32,
     ) -> None: ...
     def run(self, begin: int, end: int) -> bool: ...

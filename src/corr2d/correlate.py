@@ -180,13 +180,13 @@ def _run(
         for x in range(0, out.shape[-1], strip)
     ]
     if threads == 1 and work < WORTH_A_THREAD:
-        return any(part.run(0, part.rows) for part in strips)
+        return any(part.run(0, part.units) for part in strips)
     bands = max(8 * threads, work // _BAND_WORK)
-    step = max(1, -(-sum(part.rows for part in strips) // (bands * _TILE_ROWS))) * _TILE_ROWS
+    step = max(1, -(-sum(part.units for part in strips) // (bands * _TILE_ROWS))) * _TILE_ROWS
     tasks = [
-        partial(part.run, row, min(row + step, part.rows))
+        partial(part.run, row, min(row + step, part.units))
         for part in strips
-        for row in range(0, part.rows, step)
+        for row in range(0, part.units, step)
     ]
     return any(run_all(tasks, threads))
 

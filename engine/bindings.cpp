@@ -90,8 +90,8 @@ Planes<Byte> planes_of(const Py_buffer& view, Byte* const* addresses) {
 class Correlation {
   public:
     Correlation(nb::handle image, nb::handle kernel, nb::handle out, std::ptrdiff_t top, std::ptrdiff_t left, int border,
-                double cval, double bias, int way, std::ptrdiff_t tile, const Table& table)
-        : image(image, false), kernel(kernel, false), out(out, true) {
+                double cval, double bias, Way way, nb::handle columns, nb::handle rows, std::ptrdiff_t tile, const Table& table)
+        : image(image, false), kernel(kernel, false), columns(columns, false), rows(rows, false), out(out, true) {
         const Py_buffer &i = this->image.view, &k = this->kernel.view, &o = this->out.view;
         if (i.ndim < 2 || o.ndim < 2 || k.ndim != 2) throw std::invalid_argument("image and out need two axes, kernel exactly two");
         if (!PyBuffer_IsContiguous(&k, 'C')) throw std::invalid_argument("the kernel must be contiguous");
@@ -103,7 +103,20 @@ class Correlation {
         if (sums.swapped || (sums.pixel != Pixel::f32 && sums.pixel != Pixel::f64)) {
             throw std::invalid_argument("the kernel must be float32 or float64");
         }
-        algorithm = (sums.pixel == Pixel::f32 ? table.f32 : table.f64)[way];
+        algorithm = (sums.pixel == Pixel::f32 ? table.f32 : table.f64)[int(way)];
+        const Py_buffer &c = this->columns.view, &r = this->rows.view;
+        if (way == Way::separable) {
+            const auto fits = [&](const Py_buffer& factor, Py_ssize_t length) {
+                return factor.ndim == 2 && factor.shape[0] == c.shape[0] && factor.shape[1] == length &&
+                       PyBuffer_IsContiguous(&factor, 'C') && parse_format(factor).pixel == sums.pixel;
+            };
+            if (!fits(c, k.shape[0]) || !fits(r, k.shape[1]) || c.shape[0] < 1) {
+                throw std::invalid_argument("columns and rows must be (rank, kh) and (rank, kw), of the kernel's type");
+            }
+        }
+        if (way == Way::fft && (tile < 32 || (tile & (tile - 1)) != 0)) {
+            throw std::invalid_argument("the FFT's tile must be a power of two, at least 32");
+        }
         job = {planes_of<const char>(i, image_planes.data()),
                planes_of<char>(o, out_planes.data()),
                std::ptrdiff_t(out_planes.size()),
@@ -115,15 +128,15 @@ class Correlation {
                static_cast<Border>(border),
                cval,
                bias,
+               c.buf,
+               r.buf,
+               way == Way::separable ? c.shape[0] : 0,
                tile};
         const bool writable = job.out.pixel != Pixel::b8 && job.out.pixel != Pixel::f16;
         if (job.out.swapped || !writable) throw std::invalid_argument("the engine cannot write this type");
         const bool has_pixels = job.image.height > 0 && job.image.width > 0 && job.kh > 0 && job.kw > 0;
         const bool has_results = job.planes > 0 && job.out.height > 0 && job.out.width > 0;
         if (has_results && !has_pixels) throw std::invalid_argument("image and kernel must not be empty");
-        if (Way(way) == Way::fft && (tile < 32 || (tile & (tile - 1)) != 0)) {
-            throw std::invalid_argument("the FFT's tile must be a power of two, at least 32");
-        }
         if (has_results) {
             units = algorithm.units(job);
             const nb::gil_scoped_release unlocked;
@@ -152,7 +165,7 @@ class Correlation {
         return memory;
     }
 
-    Buffer image, kernel, out;
+    Buffer image, kernel, columns, rows, out;
     std::vector<const char*> image_planes;
     std::vector<char*> out_planes;
     Job job;
@@ -175,15 +188,18 @@ NB_MODULE(_engine, m) {
     for (const Table* usable : usable_tables()) names.append(usable->name);
     m.attr("usable_isas") = nb::tuple(names);
 
+    // `columns` and `rows` are looked at by the separable way alone, `tile` by the FFT; others may pass the kernel and 0.
     nb::class_<Correlation>(m, "Correlation")
         .def(
             "__init__",
             [](Correlation* self, nb::handle image, nb::handle kernel, nb::handle out, std::ptrdiff_t top,
-               std::ptrdiff_t left, int border, double cval, double bias, int way, std::ptrdiff_t tile) {
-                new (self) Correlation(image, kernel, out, top, left, border, cval, bias, way, tile, *table);
+               std::ptrdiff_t left, int border, double cval, double bias, int way, nb::handle columns, nb::handle rows,
+               std::ptrdiff_t tile) {
+                if (way < 0 || way > int(Way::fft)) throw std::invalid_argument("no such way");
+                new (self) Correlation(image, kernel, out, top, left, border, cval, bias, Way(way), columns, rows, tile, *table);
             },
             nb::arg("image"), nb::arg("kernel"), nb::arg("out"), nb::arg("top"), nb::arg("left"), nb::arg("border"),
-            nb::arg("cval"), nb::arg("bias"), nb::arg("way") = int(Way::direct), nb::arg("tile") = 32)
+            nb::arg("cval"), nb::arg("bias"), nb::arg("way"), nb::arg("columns"), nb::arg("rows"), nb::arg("tile"))
         .def_ro("units", &Correlation::units)
         .def("run", &Correlation::run, nb::arg("begin"), nb::arg("end"));
 }

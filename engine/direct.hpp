@@ -253,6 +253,8 @@ class Band {
         }
     }
 
+    bool reads_in_place(std::ptrdiff_t plane) const { return is_native(job.image, plane); }
+
     bool met_nan = false;
 
   private:
@@ -264,7 +266,6 @@ class Band {
                p.row_stride % std::ptrdiff_t(sizeof(T)) == 0 &&
                reinterpret_cast<std::uintptr_t>(p.plane[plane]) % sizeof(T) == 0;
     }
-    bool reads_in_place(std::ptrdiff_t plane) const { return is_native(job.image, plane); }
     bool writes_in_place(std::ptrdiff_t plane, std::ptrdiff_t columns) const {
         return is_native(job.out, plane) && columns >= lanes<T>;
     }
@@ -344,24 +345,30 @@ class Band {
 };
 
 // A unit is a row of the output.
-static std::ptrdiff_t direct_units(const Job& job) { return job.planes * job.out.height; }
-static std::size_t direct_shared_bytes(const Job&) { return 0; }
-static void direct_prepare(const Job&, char*) {}
+static std::ptrdiff_t row_units(const Job& job) { return job.planes * job.out.height; }
+static std::size_t no_shared_bytes(const Job&) { return 0; }
+static void no_prepare(const Job&, char*) {}
 
 template <class T>
 static std::size_t direct_scratch_bytes(const Job& job) {
     return Scratch<T>(job, Groups<T>(job.kh, job.kw)).bytes();
 }
 
-template <class T>
-static bool direct_run(const Job& job, const char*, std::ptrdiff_t begin, std::ptrdiff_t end, char* memory) {
-    Band<T> band(job, memory);
+// Calls run(plane, first row, end) for each plane of rows [begin, end), which are counted through all planes.
+template <class Run>
+static void run_planes(const Job& job, std::ptrdiff_t begin, std::ptrdiff_t end, const Run& run) {
     const std::ptrdiff_t height = job.out.height;
     while (begin < end) {
         const std::ptrdiff_t plane = begin / height, start = plane * height, stop = min(end, start + height);
-        band.run(plane, begin - start, stop - start);
+        run(plane, begin - start, stop - start);
         begin = stop;
     }
+}
+
+template <class T>
+static bool direct_run(const Job& job, const char*, std::ptrdiff_t begin, std::ptrdiff_t end, char* memory) {
+    Band<T> band(job, memory);
+    run_planes(job, begin, end, [&](auto... rows) { band.run(rows...); });
     return band.met_nan;
 }
 

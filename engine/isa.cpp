@@ -2,6 +2,7 @@
 // that namespace, so that no two instruction sets share one.
 #include "direct.hpp"
 #include "fft.hpp"
+#include "separable.hpp"
 
 #define CORR2D_TEXT(name) #name
 #define CORR2D_QUOTED(name) CORR2D_TEXT(name)
@@ -12,9 +13,11 @@ namespace CORR2D_ISA {
 extern const Table table;
 const Table table = {
     CORR2D_QUOTED(CORR2D_ISA),
-    {{direct_units, direct_shared_bytes, direct_prepare, direct_scratch_bytes<float>, direct_run<float>},
+    {{row_units, no_shared_bytes, no_prepare, direct_scratch_bytes<float>, direct_run<float>},
+     {row_units, no_shared_bytes, no_prepare, separable_scratch_bytes<float>, separable_run<float>},
      {fft_units, fft_shared_bytes<float>, fft_prepare<float>, fft_scratch_bytes<float>, fft_run<float>}},
-    {{direct_units, direct_shared_bytes, direct_prepare, direct_scratch_bytes<double>, direct_run<double>},
+    {{row_units, no_shared_bytes, no_prepare, direct_scratch_bytes<double>, direct_run<double>},
+     {row_units, no_shared_bytes, no_prepare, separable_scratch_bytes<double>, separable_run<double>},
      {fft_units, fft_shared_bytes<double>, fft_prepare<double>, fft_scratch_bytes<double>, fft_run<double>}},
 };
 

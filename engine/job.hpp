@@ -28,6 +28,9 @@ struct Job {
     std::ptrdiff_t top, left;
     Border border;
     double cval, bias;
+    // The kernel as a sum of `rank` columns (rank x kh) times rows (rank x kw), for the separable way.
+    const void *columns, *rows;
+    std::ptrdiff_t rank;
     std::ptrdiff_t tile;  // side of the square that the FFT transforms, a power of two of at least 32
 };
 
@@ -42,11 +45,11 @@ struct Algorithm {
     bool (*run)(const Job&, const char* shared, std::ptrdiff_t begin, std::ptrdiff_t end, char* scratch);
 };
 
-enum class Way { direct, fft };
+enum class Way { direct, separable, fft };
 
 struct Table {
     const char* name;
-    Algorithm f32[2], f64[2];  // by Way
+    Algorithm f32[3], f64[3];  // by Way
 };
 
 }  // namespace corr2d

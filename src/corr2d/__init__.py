@@ -14,13 +14,21 @@ if TYPE_CHECKING:
     from .kernel import Kernel
     from .learning import learn
     from .moments import Moments
+    from .planning import Plan, plan
 
-__all__ = ["Kernel", "Moments", "corr2d", "learn"]
+__all__ = ["Kernel", "Moments", "Plan", "corr2d", "learn", "plan"]
 __version__ = "0.1.0"
 
 # Imported at first use: `corr2d --help` would otherwise wait 0.2 s for NumPy
 # (test_help_does_not_import_numpy).
-_HOME = {"Kernel": "kernel", "Moments": "moments", "corr2d": "correlate", "learn": "learning"}
+_HOME = {
+    "Kernel": "kernel",
+    "Moments": "moments",
+    "corr2d": "correlate",
+    "learn": "learning",
+    "Plan": "planning",
+    "plan": "planning",
+}
 
 
 def __getattr__(name: str) -> Any:

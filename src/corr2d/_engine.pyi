@@ -21,7 +21,9 @@ class Correlation:
         border: int,
         cval: float,
         bias: float,
-        way: int = 0,
-        tile: int = 32,
+        way: int,
+        columns: NDArray[Any],
+        rows: NDArray[Any],
+        tile: int,
     ) -> None: ...
     def run(self, begin: int, end: int) -> bool: ...

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _engine
 from .borders import Mode, Padding, Pads, resolve_mode, resolve_padding
-from .dtypes import as_image, as_weights, channels_first, exceeds_float64, result_dtype, sum_dtype
+from .dtypes import as_image, as_weights, channels_first, exceeds_float64, result_dtype
+from .planning import ALGORITHMS, Algorithm, Plan, choose
 from .threads import WORTH_A_THREAD, resolve_threads, run_all
 
 # Multiply-adds. A band is worth handing out, and short enough for Ctrl-C: 2e8 take 2 to 10 ms.
@@ -30,6 +31,7 @@ def corr2d(
     dtype: DTypeLike | None = None,
     out: Any = None,
     threads: int | None = None,
+    algorithm: Algorithm = "auto",
 ) -> Any:
     """Slide `kernel` over `image` and sum the products, without flipping it.
 
@@ -58,6 +60,8 @@ def corr2d(
         Where to write. It gives the dtype unless `dtype` is given, and may overlap `image`.
     threads : int, optional
         At most so many. The result has the same bits for any number. Default: the CPUs this process may use.
+    algorithm : {"auto", "direct", "separable", "fft"}
+        How: `corr2d.plan` shows what "auto" chooses, and why. "separable" finds the factors by itself.
 
     Returns
     -------
@@ -93,7 +97,7 @@ def corr2d(
 
         return corr2d_tensor(
             image, kernel, padding=padding, mode=mode, cval=cval, channel_axis=channel_axis, dtype=dtype,
-            out=out, threads=threads,
+            out=out, threads=threads, algorithm=algorithm,
         )  # fmt: skip
     pixels, weights = as_image(image), as_weights(kernel)
     pads = resolve_padding(padding, weights.shape)
@@ -108,6 +112,7 @@ def corr2d(
         dtype=dtype,
         out=out,
         threads=threads,
+        algorithm=algorithm,
     )
 
 
@@ -123,6 +128,7 @@ def correlate(
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
     threads: int | None = None,
+    algorithm: str = "auto",
 ) -> NDArray[Any]:
     """Do what `corr2d` promises, and add `bias`, on arrays and options already resolved."""
     planes = channels_first(image, channel_axis, "image")
@@ -143,9 +149,9 @@ def correlate(
         overlaps = np.may_share_memory(out, image) or np.may_share_memory(out, weights)
         result = np.empty(shape, out_dtype) if overlaps else out
 
-    sums = np.asarray(weights, sum_dtype(image.dtype, out_dtype, weights, cval, bias))
     target = result if channel_axis is None else np.moveaxis(result, channel_axis, 0)
-    met_nan = _run(planes, sums, target, pads, border, cval, bias, threads)
+    plan = choose(target.shape, image.dtype, weights, out_dtype, cval=cval, bias=bias, algorithm=algorithm)
+    met_nan = _run(plan, planes, weights, target, pads, border, cval, bias, threads)
     if met_nan:
         raise ValueError(
             f"`image` leads to NaN, which dtype={out_dtype.name} cannot hold. "
@@ -158,6 +164,7 @@ def correlate(
 
 
 def _run(
+    plan: Plan,
     image: NDArray[Any],
     weights: NDArray[Any],
     out: NDArray[Any],
@@ -167,26 +174,31 @@ def _run(
     bias: float,
     threads: int | None,
 ) -> bool:
-    """Fill `out` in bands of rows; say whether a NaN met an integer pixel."""
-    pixel_work = weights.size + 8
+    """Fill `out` in bands; say whether a NaN met an integer pixel."""
+    kernel = weights.astype(plan.sums, copy=False)
+    columns, rows = (kernel, kernel) if plan.factors is None else (f.astype(plan.sums) for f in plan.factors)
+    pixel_work = weights.size + 8 if plan.algorithm == "direct" else 40
     work = out.size * pixel_work
     threads = resolve_threads(threads, work)
+
+    way = ALGORITHMS.index(plan.algorithm)
+    rest = (border, cval, bias, way, columns, rows, plan.tile)
+    if threads == 1 and work < WORTH_A_THREAD:
+        whole = _engine.Correlation(image, kernel, out, pads.top, pads.left, *rest)
+        return whole.run(0, whole.units)
     # Rows so wide that one row of register tiles is more than a band are cut into strips of columns.
     strip = max(_LEAST_STRIP, _BAND_WORK // (_TILE_ROWS * pixel_work))
     strips = [
-        _engine.Correlation(
-            image, weights, out[..., x : x + strip], pads.top, pads.left - x, border, cval, bias
-        )
+        _engine.Correlation(image, kernel, out[..., x : x + strip], pads.top, pads.left - x, *rest)
         for x in range(0, out.shape[-1], strip)
     ]
-    if threads == 1 and work < WORTH_A_THREAD:
-        return any(part.run(0, part.units) for part in strips)
     bands = max(8 * threads, work // _BAND_WORK)
-    step = max(1, -(-sum(part.units for part in strips) // (bands * _TILE_ROWS))) * _TILE_ROWS
+    least = 1 if plan.algorithm == "fft" else _TILE_ROWS
+    step = max(1, -(-sum(part.units for part in strips) // (bands * least))) * least
     tasks = [
-        partial(part.run, row, min(row + step, part.units))
+        partial(part.run, unit, min(unit + step, part.units))
         for part in strips
-        for row in range(0, part.units, step)
+        for unit in range(0, part.units, step)
     ]
     return any(run_all(tasks, threads))
 

@@ -77,9 +77,11 @@ def as_weights(value: ArrayLike, name: str = "kernel") -> NDArray[np.float64]:
         raise ValueError(
             f"`{name}` must have two axes (kh, kw), neither empty, got shape {found.shape}.{hint}"
         )
-    weights: NDArray[np.float64] = np.require(found, np.float64, ["C", "ALIGNED"])
-    infinite = np.count_nonzero(~np.isfinite(weights))
-    if infinite:
+    weights = np.ascontiguousarray(found, np.float64)
+    if not weights.flags.aligned:
+        weights = weights.copy()
+    if not np.isfinite(weights).all():
+        infinite = np.count_nonzero(~np.isfinite(weights))
         raise ValueError(f"`{name}` must be finite, got {infinite} NaN or infinite weights.")
     return weights
 

@@ -18,6 +18,7 @@ from .describe import describe
 from .dtypes import as_image, as_real_array, as_weights, channels_first
 from .files import replace_file, stat_regular
 from .kernel_json import from_json, to_json
+from .planning import Algorithm
 
 _FORMAT, _VERSION, _CONVENTION = "corr2d kernel", 1, "cross-correlation"
 _FILE_BYTES = 64 << 20
@@ -143,6 +144,7 @@ class Kernel:
         dtype: DTypeLike | None = None,
         out: NDArray[Any] | None = None,
         threads: int | None = None,
+        algorithm: Algorithm = "auto",
     ) -> Any:
         """Run the kernel over pictures: `corr2d` with these weights, plus the bias, with the same options.
 
@@ -161,7 +163,13 @@ class Kernel:
         """
         border = resolve_mode(mode, cval, padding)
         pads = self._pads(padding)
-        options: dict[str, Any] = {"border": border, "cval": cval, "dtype": dtype, "threads": threads}
+        options: dict[str, Any] = {
+            "border": border,
+            "cval": cval,
+            "dtype": dtype,
+            "threads": threads,
+            "algorithm": algorithm,
+        }
         torch = sys.modules.get("torch")
         if torch is not None and isinstance(image, torch.Tensor):
             if self.weights.ndim == 3 or dtype is not None or out is not None:
@@ -171,7 +179,7 @@ class Kernel:
                 )
             return corr2d(
                 image, self.weights, padding=pads if padding == "same" else padding, mode=mode, cval=cval,
-                channel_axis=channel_axis, threads=threads,
+                channel_axis=channel_axis, threads=threads, algorithm=algorithm,
             ) + self.bias  # fmt: skip
         pixels = as_image(image)
         if self.weights.ndim == 2:

@@ -16,6 +16,7 @@ from . import _engine
 from .borders import MODES, Mode, Padding, Pads, resolve_mode, resolve_padding
 from .correlate import corr2d, correlate
 from .dtypes import as_image, as_weights, channels_first, result_dtype
+from .planning import DIRECT, Algorithm
 from .threads import resolve_threads, run_all
 
 try:
@@ -42,6 +43,7 @@ def corr2d_tensor(
     dtype: Any = None,
     out: torch.Tensor | None = None,
     threads: int | None = None,
+    algorithm: Algorithm = "auto",
 ) -> torch.Tensor:
     """Do what `corr2d` promises where `image` or `kernel` is a torch tensor: `corr2d` calls this by itself.
 
@@ -55,8 +57,8 @@ def corr2d_tensor(
         On the CPU, any real dtype; bfloat16 is read as float32.
     kernel : (kh, kw) tensor or array
         On the CPU; finite.
-    padding, mode, cval, channel_axis, threads
-        As in `corr2d`.
+    padding, mode, cval, channel_axis, threads, algorithm
+        As in `corr2d`. Gradients choose their own algorithm.
     dtype : torch or NumPy dtype, optional
         As in `corr2d`; not where gradients are wanted.
     out : (..., h', w') tensor, optional
@@ -88,7 +90,7 @@ def corr2d_tensor(
     if not _wants_gradient(image, kernel, out):
         return _without_gradient(
             pixels, weights, out, padding=padding, mode=mode, cval=cval, channel_axis=channel_axis,
-            dtype=_numpy_dtype(dtype), threads=threads,
+            dtype=_numpy_dtype(dtype), threads=threads, algorithm=algorithm,
         )  # fmt: skip
     for name, value in (("dtype", dtype), ("out", out)):
         if value is not None:
@@ -103,8 +105,9 @@ def corr2d_tensor(
     planes = _as_float_tensor(image, pixels)
     taps = kernel.to(torch.float64) if isinstance(kernel, torch.Tensor) else torch.from_numpy(weights.copy())
     if channel_axis is None:
-        return _correlate(planes, taps, border, threads)
-    return _correlate(planes.movedim(channel_axis, 0), taps, border, threads).movedim(0, channel_axis)
+        return _correlate(planes, taps, border, threads, algorithm)
+    planes = planes.movedim(channel_axis, 0)
+    return _correlate(planes, taps, border, threads, algorithm).movedim(0, channel_axis)
 
 
 class Conv2D(torch.nn.Module):
@@ -286,9 +289,13 @@ def _fold_border(padded: torch.Tensor, border: _Border, shape: torch.Size) -> to
 
 
 def _correlate(
-    image: torch.Tensor, weights: torch.Tensor, border: _Border, threads: int | None
+    image: torch.Tensor,
+    weights: torch.Tensor,
+    border: _Border,
+    threads: int | None,
+    algorithm: Algorithm = "auto",
 ) -> torch.Tensor:
-    result: torch.Tensor = _Correlate.apply(image, weights, border, threads)  # type: ignore[no-untyped-call]  # torch's
+    result: torch.Tensor = _Correlate.apply(image, weights, border, threads, algorithm)  # type: ignore[no-untyped-call]  # torch's
     return result
 
 
@@ -297,7 +304,12 @@ class _Correlate(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, image: torch.Tensor, weights: torch.Tensor, border: _Border, threads: int | None
+        ctx: Any,
+        image: torch.Tensor,
+        weights: torch.Tensor,
+        border: _Border,
+        threads: int | None,
+        algorithm: Algorithm,
     ) -> torch.Tensor:
         ctx.save_for_backward(image, weights)
         ctx.border, ctx.threads = border, threads
@@ -310,6 +322,7 @@ class _Correlate(torch.autograd.Function):
             # Not None: a batch of gradients may look like a colour picture (test_batch_of_narrow_gradients).
             channel_axis=0 if image.ndim > 2 else None,
             threads=threads,
+            algorithm=algorithm,
         )
         return torch.from_numpy(result)
 
@@ -322,7 +335,7 @@ class _Correlate(torch.autograd.Function):
             of_image = _image_gradient(gradient, weights, ctx.border, image.shape, ctx.threads)
         if ctx.needs_input_grad[1]:
             of_weights = _weights_gradient(image, gradient, ctx.border, weights.shape, ctx.threads)
-        return of_image, of_weights, None, None
+        return of_image, of_weights, None, None, None
 
 
 def _image_gradient(
@@ -392,7 +405,9 @@ def _product_sums(image: NDArray[Any], gradient: NDArray[Any], threads: int | No
             rows, columns = factors.shape
             window = images[plane, y : y + rows + kh - 1, x : x + columns + kw - 1]
             # Not corr2d: a NaN in the gradient belongs in the sums, where corr2d refuses it in a kernel.
-            correlation = _engine.Correlation(window, factors, block_sums, 0, 0, 0, 0.0, 0.0)
+            correlation = _engine.Correlation(
+                window, factors, block_sums, 0, 0, 0, 0.0, 0.0, DIRECT, factors, factors, 0
+            )
             correlation.run(0, kh)
             sums += block_sums
         return sums

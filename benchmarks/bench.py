@@ -10,6 +10,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -25,8 +26,9 @@ from corr2d.threads import usable_cpus
 
 ROOT = Path(__file__).parent.parent
 SIDE = 2048
-SIZES = (3, 5, 7, 9, 11, 15, 21, 31)
-SECONDS = 3.0  # for each pair
+SIZES = (3, 5, 7, 9, 11, 15, 21, 31, 63, 127)
+SLOW_SIZES = SIZES[:8]  # for peers that make all products one by one
+SECONDS = 2.0  # for each pair
 LEARN_SIZES = (3, 9)
 
 Call = Callable[[], np.ndarray]
@@ -36,6 +38,7 @@ Call = Callable[[], np.ndarray]
 class Row:
     """One comparison: milliseconds of ours, and ratios theirs / ours."""
 
+    table: str
     what: str
     peer: str
     ours_ms: float
@@ -46,15 +49,54 @@ class Row:
     note: str = ""
 
 
+def random_kernel(rng: np.random.Generator, k: int) -> np.ndarray:
+    return rng.standard_normal((k, k)).astype(np.float32)
+
+
+def gaussian_kernel(_: np.random.Generator, k: int) -> np.ndarray:
+    line = cv2.getGaussianKernel(k, 0)
+    return (line @ line.T).astype(np.float32)
+
+
+def averaging_kernel(rng: np.random.Generator, k: int) -> np.ndarray:
+    kernel = rng.random((k, k))
+    return (kernel / kernel.sum()).astype(np.float32)
+
+
 def peers(image: np.ndarray, kernel: np.ndarray) -> dict[str, Call]:
     tensor, weight = torch.from_numpy(image)[None, None], torch.from_numpy(kernel)[None, None]
     turned = np.ascontiguousarray(kernel[::-1, ::-1])
-    return {
+    fast = {
         "cv2.filter2D": lambda: cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101),
-        "scipy.ndimage.correlate": lambda: scipy.ndimage.correlate(image, kernel, mode="mirror"),
         "scipy.signal.fftconvolve": lambda: scipy.signal.fftconvolve(image, turned, mode="valid"),
+    }
+    slow = {
+        "scipy.ndimage.correlate": lambda: scipy.ndimage.correlate(image, kernel, mode="mirror"),
         "torch.conv2d": lambda: torch.conv2d(tensor, weight)[0, 0].numpy(),
     }
+    return fast | slow if len(kernel) in SLOW_SIZES else fast
+
+
+def opencv(image: np.ndarray, kernel: np.ndarray) -> dict[str, Call]:
+    return {"cv2.filter2D": lambda: cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101)}
+
+
+def opencv_separable(image: np.ndarray, kernel: np.ndarray) -> dict[str, Call]:
+    line = cv2.getGaussianKernel(len(kernel), 0)
+    return {
+        "cv2.sepFilter2D": lambda: cv2.sepFilter2D(image, -1, line, line, borderType=cv2.BORDER_REFLECT_101)
+    }
+
+
+# title: type of the pixels, kernels, peers, sizes
+TABLES = {
+    "float32, random kernel": (np.float32, random_kernel, peers, SIZES),
+    "float32, Gaussian kernel, given whole to us and as two vectors to OpenCV": (
+        np.float32, gaussian_kernel, opencv_separable, SIZES[:9],
+    ),
+    "uint8 to uint8, random kernel": (np.uint8, averaging_kernel, opencv, (3, 5, 9, 15, 31)),
+    "float64, random kernel": (np.float64, random_kernel, opencv, (3, 5, 7, 9, 15, 31)),
+}  # fmt: skip
 
 
 def seconds(call: Call) -> float:
@@ -63,34 +105,35 @@ def seconds(call: Call) -> float:
     return time.perf_counter() - start
 
 
-def compare(what: str, peer: str, ours: Call, theirs: Call) -> Row:
-    budget = time.perf_counter() + SECONDS
+def compare(table: str, what: str, peer: str, ours: Call, theirs: Call) -> Row:
     pairs = [(seconds(ours), seconds(theirs)) for _ in range(2)][1:]  # the first is a warm-up
+    budget = time.perf_counter() + SECONDS
     while len(pairs) < 5 or (time.perf_counter() < budget and len(pairs) < 101):
         pairs.append((seconds(ours), seconds(theirs)))
     mine, other = np.array(pairs).T
     low, ratio, high = np.quantile(other / mine, [0.25, 0.5, 0.75])
-    return Row(what, peer, float(np.median(mine)) * 1e3, float(ratio), float(low), float(high), len(pairs))
+    row = Row(
+        table, what, peer, float(np.median(mine)) * 1e3, float(ratio), float(low), float(high), len(pairs)
+    )
+    print(f"{what:10} {peer:26} {row.ours_ms:8.2f} ms   {row.ratio:7.1f} ×", flush=True)
+    return row
 
 
 def applying(rng: np.random.Generator) -> list[Row]:
-    image = rng.standard_normal((SIDE, SIDE), dtype=np.float32)
     rows = []
-    for k in SIZES:
-        kernel = rng.standard_normal((k, k), dtype=np.float32)
-        for peer, theirs in peers(image, kernel).items():
-            answer = theirs()
-            if answer.shape == image.shape:
-                ours = lambda kernel=kernel: corr2d.corr2d(image, kernel, padding="same", mode="mirror")  # noqa: E731
-            else:
-                ours = lambda kernel=kernel: corr2d.corr2d(image, kernel)  # noqa: E731
-            mine = ours()
-            assert np.abs(mine - answer).max() <= 1e-4 * np.abs(answer).max(), peer
-            rows.append(compare(f"{k} × {k}", peer, ours, theirs))
-            print(
-                f"{rows[-1].what:8} {peer:26} {rows[-1].ours_ms:8.2f} ms   {rows[-1].ratio:7.1f} ×",
-                flush=True,
-            )
+    for title, (dtype, make, rivals, sizes) in TABLES.items():
+        print(title)
+        image = rng.standard_normal((SIDE, SIDE)).astype(dtype)
+        if dtype == np.uint8:
+            image = rng.integers(0, 256, (SIDE, SIDE), dtype)
+        for k in sizes:
+            kernel = make(rng, k)
+            for peer, theirs in rivals(image, kernel).items():
+                options = {"padding": "same", "mode": "mirror"} if theirs().shape == image.shape else {}
+                ours = partial(corr2d.corr2d, image, kernel, dtype=dtype, **options)
+                allowed = 1 if dtype == np.uint8 else 1e-4 * np.abs(theirs()).max()
+                assert np.abs(ours().astype(float) - theirs()).max() <= allowed, peer
+                rows.append(compare(title, f"{k} × {k}", peer, ours, theirs))
     return rows
 
 
@@ -120,7 +163,7 @@ def learning(rng: np.random.Generator) -> list[Row]:
             optimiser.step(loss)
             return layer.weight.detach().numpy()[0, 0]
 
-        row = compare(f"{k} × {k}", "torch L-BFGS on nn.Conv2d", ours, theirs)
+        row = compare("learn", f"{k} × {k}", "torch L-BFGS on nn.Conv2d", ours, theirs)
         error = [float(np.linalg.norm(f() - kernel) / np.linalg.norm(kernel)) for f in (ours, theirs)]
         row.note = f"relative error of the kernel: ours {error[0]:.0e}, theirs {error[1]:.0e}"
         print(
@@ -138,31 +181,31 @@ def cpu_name() -> str:
 
 
 def tables(applied: list[Row], learned: list[Row], machine: str) -> str:
-    names = list(dict.fromkeys(row.peer for row in applied))
     lines = [
-        f"{machine}; `corr2d` of {SIDE} × {SIDE} float32, random kernel. "
-        "Ratio: their time / ours, median (quartiles).",
-        "",
-        "| kernel | ours | " + " | ".join(f"`{name}`" for name in names) + " |",
-        "| --- | " + "--- | " * (len(names) + 1),
+        f"{machine}. `corr2d` of {SIDE} × {SIDE} pixels: its time, and the ratio of each peer's to it, "
+        "median (quartiles).",
     ]
-    for what in dict.fromkeys(row.what for row in applied):
-        of_size = [row for row in applied if row.what == what]
-        cells = [f"{row.ratio:.1f} ({row.low:.1f}–{row.high:.1f})" for row in of_size]
-        lines.append(
-            f"| {what} | {np.median([row.ours_ms for row in of_size]):.1f} ms | " + " | ".join(cells) + " |"
-        )
+    for title in TABLES:
+        of_table = [row for row in applied if row.table == title]
+        names = list(dict.fromkeys(row.peer for row in of_table))
+        lines += ["", f"| {title} | ours | " + " | ".join(f"`{name}`" for name in names) + " |"]
+        lines.append("| --- " * (len(names) + 2) + "|")
+        for what in dict.fromkeys(row.what for row in of_table):
+            of_size = {row.peer: row for row in of_table if row.what == what}
+            cells = [
+                f"{of_size[n].ratio:.1f} ({of_size[n].low:.1f}–{of_size[n].high:.1f})" if n in of_size else ""
+                for n in names
+            ]
+            ours = np.median([row.ours_ms for row in of_size.values()])
+            lines.append(f"| {what} | {ours:.1f} ms | " + " | ".join(cells) + " |")
     lines += [
         "",
-        f"`learn` of a noise-free 512 × 512 pair, beside {learned[0].peer}:",
-        "",
-        "| kernel | ours | ratio | |",
+        f"| `learn`, 512 × 512, noise-free | ours | {learned[0].peer} | |",
         "| --- | --- | --- | --- |",
     ]
-    lines += [
-        f"| {r.what} | {r.ours_ms:.0f} ms | {r.ratio:.0f} ({r.low:.0f}–{r.high:.0f}) | {r.note} |"
-        for r in learned
-    ]
+    for row in learned:
+        ratio = f"{row.ratio:.0f} ({row.low:.0f}–{row.high:.0f})"
+        lines.append(f"| {row.what} | {row.ours_ms:.0f} ms | {ratio} | {row.note} |")
     return "\n".join(lines)
 
 

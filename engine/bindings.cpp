@@ -3,6 +3,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <new>
@@ -86,6 +87,20 @@ Planes<Byte> planes_of(const Py_buffer& view, Byte* const* addresses) {
             view.strides[n - 1], format.pixel,      format.swapped};
 }
 
+// Memory aligned to 64 bytes. Not aligned_alloc: glibc before 2.38 does not find what it freed again for the next, and
+// grows by every band.
+class Memory {
+  public:
+    Memory() = default;
+    explicit Memory(std::size_t bytes) : base(static_cast<char*>(std::malloc(bytes + 64)), std::free) {
+        if (!base) throw std::bad_alloc();
+    }
+    char* get() const { return base.get() + (64 - reinterpret_cast<std::uintptr_t>(base.get()) % 64); }
+
+  private:
+    std::unique_ptr<char, decltype(&std::free)> base{nullptr, std::free};
+};
+
 // One correlation, ready to be run band by band, from any thread.
 class Correlation {
   public:
@@ -140,7 +155,7 @@ class Correlation {
         if (has_results) {
             units = algorithm.units(job);
             const nb::gil_scoped_release unlocked;
-            shared = allocate(algorithm.shared_bytes(job));
+            shared = Memory(algorithm.shared_bytes(job));
             algorithm.prepare(job, shared.get());
         }
     }
@@ -150,27 +165,19 @@ class Correlation {
         if (begin < 0 || end > units) throw std::invalid_argument("no such units");
         if (begin >= end) return false;
         const nb::gil_scoped_release unlocked;
-        const Memory scratch = allocate(algorithm.scratch_bytes(job));
+        const Memory scratch(algorithm.scratch_bytes(job));
         return algorithm.run(job, shared.get(), begin, end, scratch.get());
     }
 
     std::ptrdiff_t units = 0;
 
   private:
-    using Memory = std::unique_ptr<char, decltype(&std::free)>;
-
-    static Memory allocate(std::size_t bytes) {
-        Memory memory(static_cast<char*>(std::aligned_alloc(64, bytes / 64 * 64 + 64)), std::free);
-        if (!memory) throw std::bad_alloc();
-        return memory;
-    }
-
     Buffer image, kernel, columns, rows, out;
     std::vector<const char*> image_planes;
     std::vector<char*> out_planes;
     Job job;
     Algorithm algorithm;
-    Memory shared{nullptr, std::free};
+    Memory shared;
 };
 
 }  // namespace

@@ -268,11 +268,12 @@ class FftTiles {
           im(re + plane),
           band(job, memory + std::size_t((layout.whole() ? 2 : 6) * plane) * sizeof(T)),
           write(writer<T>(job.out.pixel)),
-          whole_sum(kernel_sum(0, 0, job.kh, job.kw)) {}
+          whole_sum(kernel_sum(0, 0, job.kh, job.kw)),
+          kernel_norm(norm_of_kernel()) {}
 
     void run(std::ptrdiff_t pair) {
         const Tile tiles[2] = {tile(2 * pair), tile(2 * pair + 1)};
-        T offsets[2] = {T(job.bias), T(job.bias)};
+        double offsets[2] = {job.bias, job.bias};
         const bool finite = layout.whole() ? correlate(tiles, 0, 0, shared_spectrum, re, im, offsets) : correlate_blocks(tiles, offsets);
         if (!finite) {  // NaN and inf must not spread over the tile
             for (const Tile& t : tiles) {
@@ -300,8 +301,10 @@ class FftTiles {
     }
 
     // Leaves the spectrum of (one block of the kernel over) both tiles in to_re, to_im. The mean of each is taken out first, for
-    // the digits, and what it contributes to every result is added to `offsets`. False: a pixel is not finite.
-    bool correlate(const Tile (&tiles)[2], std::ptrdiff_t v, std::ptrdiff_t u, const T* spectrum, T* to_re, T* to_im, T (&offsets)[2]) {
+    // the digits, and what it contributes to every result is added to `offsets`. False: a pixel is not finite, or so large
+    // that a sum on the way might not be.
+    bool correlate(const Tile (&tiles)[2], std::ptrdiff_t v, std::ptrdiff_t u, const T* spectrum, T* to_re, T* to_im,
+                   double (&offsets)[2]) {
         const std::ptrdiff_t kh = min(layout.block_height, job.kh - v), kw = min(layout.block_width, job.kw - u);
         T* const parts[2] = {to_re, to_im};
         for (int i = 0; i < 2; ++i) {
@@ -312,13 +315,13 @@ class FftTiles {
             }
             const std::ptrdiff_t rows = t.height + kh - 1, columns = t.width + kw - 1;
             gather(job, t.plane, t.y + v - job.top, t.x + u - job.left, rows, columns, parts[i], stride);
-            const T mean = mean_of(parts[i], rows, columns);
-            if (!(mean - mean == 0)) return false;
+            T mean;
+            if (!mean_of(parts[i], rows, columns, mean)) return false;
             for (std::ptrdiff_t r = 0; r < rows; ++r) {
                 for (std::ptrdiff_t c = 0; c < columns; ++c) parts[i][r * stride + c] -= mean;
             }
             __builtin_memset(parts[i] + rows * stride, 0, std::size_t((layout.side - rows) * stride) * sizeof(T));
-            offsets[i] += T(double(mean) * (layout.whole() ? whole_sum : kernel_sum(v, u, kh, kw)));
+            offsets[i] += double(mean) * (layout.whole() ? whole_sum : kernel_sum(v, u, kh, kw));
         }
         transform<T, true>(to_re, to_im, stride, roots);
         const T* const other = spectrum + plane;
@@ -332,7 +335,7 @@ class FftTiles {
         return true;
     }
 
-    bool correlate_blocks(const Tile (&tiles)[2], T (&offsets)[2]) {
+    bool correlate_blocks(const Tile (&tiles)[2], double (&offsets)[2]) {
         T* const block = im + plane;
         T* const part = block + 2 * plane;
         __builtin_memset(re, 0, 2 * std::size_t(plane) * sizeof(T));
@@ -346,15 +349,32 @@ class FftTiles {
         return true;
     }
 
-    // Near enough: what is taken out here is added again. Not finite if any pixel is not.
-    T mean_of(const T* pixels, std::ptrdiff_t rows, std::ptrdiff_t columns) const {
-        Vec<T> sum{};
+    // Near enough: what is taken out here is added again. False: a pixel is not finite, or a sum of the transforms could
+    // overflow. None is larger than the lengths of tile and kernel, as vectors, allow (Cauchy and Schwarz).
+    bool mean_of(const T* pixels, std::ptrdiff_t rows, std::ptrdiff_t columns, T& mean) const {
+        Vec<T> sum{}, squares{};
         for (std::ptrdiff_t r = 0; r < rows; ++r) {
-            for (std::ptrdiff_t c = 0; c < columns; c += lanes<T>) sum += load(pixels + r * stride + c);  // zeros follow
+            for (std::ptrdiff_t c = 0; c < columns; c += lanes<T>) {  // zeros follow
+                const Vec<T> p = load(pixels + r * stride + c);
+                sum += p;
+                squares += p * p;
+            }
         }
-        T total = 0;
-        for (std::ptrdiff_t i = 0; i < lanes<T>; ++i) total += sum[i];
-        return total / T(rows * columns);
+        T total = 0, square = 0;
+        for (std::ptrdiff_t i = 0; i < lanes<T>; ++i) {
+            total += sum[i];
+            square += squares[i];
+        }
+        mean = total / T(rows * columns);
+        constexpr double most = sizeof(T) == 4 ? 0x1p125 : 0x1p1021;
+        return square - square == 0 && __builtin_sqrt(double(square)) * kernel_norm < most;
+    }
+
+    double norm_of_kernel() const {
+        const T* kernel = static_cast<const T*>(job.kernel);
+        double square = 0;
+        for (std::ptrdiff_t i = 0; i < job.kh * job.kw; ++i) square += double(kernel[i]) * double(kernel[i]);
+        return __builtin_sqrt(square);
     }
 
     double kernel_sum(std::ptrdiff_t v, std::ptrdiff_t u, std::ptrdiff_t kh, std::ptrdiff_t kw) const {
@@ -366,10 +386,10 @@ class FftTiles {
         return sum;
     }
 
-    void put(const Tile& t, T* part, T offset) {
+    void put(const Tile& t, T* part, double offset) {
         for (std::ptrdiff_t i = 0; i < t.height; ++i) {
             T* const row = part + i * stride;
-            for (std::ptrdiff_t j = 0; j < t.width; ++j) row[j] += offset;
+            for (std::ptrdiff_t j = 0; j < t.width; ++j) row[j] += T(offset);
             char* const to = job.out.plane[t.plane] + (t.y + i) * job.out.row_stride + t.x * job.out.column_stride;
             nan_met |= write(row, to, job.out.column_stride, t.width);
         }
@@ -383,7 +403,7 @@ class FftTiles {
     T *const re, *const im;
     Band<T> band;
     const WriteRun<T> write;
-    const double whole_sum;
+    const double whole_sum, kernel_norm;
     bool nan_met = false;
 };
 

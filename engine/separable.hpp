@@ -40,7 +40,7 @@ struct SeparableLayout {
 
     template <class T>
     static SeparableLayout of(const Job& job) {
-        const std::ptrdiff_t rows = min(clamp(2 * job.kh, 32, 128), job.out.height);
+        const std::ptrdiff_t rows = min(clamp(4 * job.kh, 24, 120), job.out.height);
         const std::ptrdiff_t columns = round_up(min(256, job.out.width), lanes<T>);
         return {rows, columns, round_up(columns + job.kw - 1, lanes<T>)};
     }
@@ -92,32 +92,47 @@ class SeparableBand {
         } else {
             gather(job, plane, top, left, height, width, window, stride);
         }
-        // Of several terms, inf - inf would make NaN of what the whole kernel leaves infinite.
-        if (job.rank > 1 && !all_finite(pixels, stride, height, width)) return band.gathered(plane, y, y + rows, x, x + columns);
+        const bool in_place = band.writes_in_place(plane, columns) && whole == columns;
+        T* const to = in_place ? band.out_at(plane, y, x) : results;
+        const std::ptrdiff_t to_stride = in_place ? job.out.row_stride / std::ptrdiff_t(sizeof(T)) : layout.columns;
         for (std::ptrdiff_t r = 0; r < job.rank; ++r) {
             const T* row = static_cast<const T*>(job.rows) + r * job.kw;
             std::ptrdiff_t done = sum_rows<T, 8>(pixels, stride, row, job.kw, row_sums, layout.columns, height, whole, 0);
             done = sum_rows<T, 2>(pixels, stride, row, job.kw, row_sums, layout.columns, height, whole, done);
             sum_rows<T, 1>(pixels, stride, row, job.kw, row_sums, layout.columns, height, whole, done);
             const Weights<T> column{static_cast<const T*>(job.columns) + r * job.kh, job.kh, 1, 1};
-            correlate_block<T>({row_sums, layout.columns, r == 0 ? results : term, layout.columns, rows, whole,
-                                r == 0 ? T(job.bias) : T(0), nullptr, false},
-                               column, groups);
-            for (std::ptrdiff_t i = 0; r > 0 && i < rows; ++i) {
-                for (std::ptrdiff_t j = i * layout.columns; j < i * layout.columns + whole; ++j) results[j] += term[j];
+            if (r == 0) {
+                correlate_block<T>({row_sums, layout.columns, to, to_stride, rows, whole, T(job.bias), nullptr, false}, column, groups);
+                continue;
+            }
+            correlate_block<T>({row_sums, layout.columns, term, layout.columns, rows, whole, T(0), nullptr, false}, column, groups);
+            for (std::ptrdiff_t i = 0; i < rows; ++i) {
+                for (std::ptrdiff_t j = 0; j < whole; ++j) to[i * to_stride + j] += term[i * layout.columns + j];
             }
         }
+        // Of several terms, inf - inf would make NaN of what the whole kernel leaves infinite: rows that see such a pixel go
+        // direct. Row by row, so that they are the same ones however the rows are split over threads.
+        std::ptrdiff_t seen = 0, bad = -1, direct = 0;  // rows of pixels; the last that is not finite; results direct owes
         for (std::ptrdiff_t i = 0; i < rows; ++i) {
-            char* to = job.out.plane[plane] + (y + i) * job.out.row_stride + x * job.out.column_stride;
-            nan_met |= write(results + i * layout.columns, to, job.out.column_stride, columns);
+            for (; job.rank > 1 && seen < i + job.kh; ++seen) {
+                if (!all_finite(pixels + seen * stride, width)) bad = seen;
+            }
+            if (bad >= i) {
+                ++direct;
+                continue;
+            }
+            band.gathered(plane, y + i - direct, y + i, x, x + columns);
+            direct = 0;
+            if (in_place) continue;
+            char* place = job.out.plane[plane] + (y + i) * job.out.row_stride + x * job.out.column_stride;
+            nan_met |= write(results + i * layout.columns, place, job.out.column_stride, columns);
         }
+        band.gathered(plane, y + rows - direct, y + rows, x, x + columns);
     }
 
-    static bool all_finite(const T* pixels, std::ptrdiff_t stride, std::ptrdiff_t rows, std::ptrdiff_t columns) {
+    static bool all_finite(const T* pixels, std::ptrdiff_t n) {
         T zeros = 0;  // 0 * x is 0 for every finite x
-        for (std::ptrdiff_t i = 0; i < rows; ++i) {
-            for (std::ptrdiff_t j = 0; j < columns; ++j) zeros += T(0) * pixels[i * stride + j];
-        }
+        for (std::ptrdiff_t j = 0; j < n; ++j) zeros += T(0) * pixels[j];
         return zeros == 0;
     }
 

@@ -229,7 +229,8 @@ def test_wide_results_of_another_type_are_made_tile_by_tile(width):
 
 def test_float32_sums_of_large_integers_stay_within_the_promise():
     image = random_image((40, 50), "u2")
-    assert_agrees(corr2d(image, np.full((9, 9), 1 / 81)), correlate(image, np.full((9, 9), 1 / 81)))
+    ours = corr2d(image, np.full((9, 9), 1 / 81), algorithm="direct")
+    assert_agrees(ours, correlate(image, np.full((9, 9), 1 / 81)))
 
 
 # Errors

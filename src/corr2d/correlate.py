@@ -68,7 +68,7 @@ def corr2d(
     (..., h', w') array
         ``h' = h + top + bottom - kh + 1``. float32 for bool, 8- and 16-bit integers, float16 and float32;
         float64 for 32- and 64-bit integers and float64. Unit: image unit x kernel unit. A NaN or infinity
-        reaches exactly the results whose window holds it. Rounding: at most 1e-6 (float32; 2e-6 over a flat
+        reaches exactly the results whose window holds it. Rounding: at most 1e-6 (float32; 3e-6 over a flat
         picture) or 1e-12 (float64) of ``abs(kernel).sum() * abs(image).max()``; integer results are exact.
 
     Warns

@@ -10,16 +10,20 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _engine
 from .costs import COSTS
-from .dtypes import as_real_array, as_weights, result_dtype, sum_dtype
+from .dtypes import as_image, as_weights, result_dtype, sum_dtype
+from .threads import usable_cpus
 
 Algorithm = Literal["auto", "direct", "separable", "fft"]
 
 ALGORITHMS = ("direct", "separable", "fft")  # in the order of engine/job.hpp
 DIRECT = ALGORITHMS.index("direct")
 _MOST_TERMS = 4
+_MEMORY = 64 << 20
+_SMALL_TILE = 256  # whatever the number of threads
 _CLEARLY = 1.25  # times as fast, to be preferred to direct
 # Multiply-adds below which direct is taken unasked: looking costs more.
 _WORTH_A_LOOK = 50_000
+_LONGEST_ROW = 128  # taps that one float32 sum may add up: engine/direct.hpp
 
 
 class Factors(NamedTuple):
@@ -81,7 +85,7 @@ def plan(
     Parameters
     ----------
     image : (..., h, w) array
-        Only its shape and dtype matter.
+        Only its shape and dtype matter; the result is taken to be of that shape too.
     kernel : (kh, kw) array
         Its weights matter too: a kernel may be separable.
     dtype, algorithm
@@ -101,7 +105,7 @@ def plan(
     >>> plan(np.zeros((2048, 2048), np.float32), np.ones((15, 15))).algorithm
     'separable'
     """
-    pixels, weights = as_real_array(image, "image"), as_weights(kernel)
+    pixels, weights = as_image(image), as_weights(kernel)
     out = result_dtype(pixels.dtype, dtype)
     return choose(pixels.shape, pixels.dtype, weights, out, algorithm=algorithm)
 
@@ -126,11 +130,13 @@ def choose(
     if algorithm == "auto" and (weights.size < 9 or pixels * weights.size < _WORTH_A_LOOK):
         return _direct("the work is too little for anything else to pay.", sums)
     # Products of spectra are not integers even where all sums of products are.
-    other_sums = np.dtype(np.float64) if out.kind in "iu" else sums
+    double = np.dtype(np.float64)
+    other_sums = double if out.kind in "iu" else sums
+    row_sums = double if kw > _LONGEST_ROW else other_sums
     cost = {"direct": _direct_cost(pixels, weights.size, sums)}
     factors = _factors(weights, other_sums, 1 << 30 if algorithm == "separable" else _MOST_TERMS)
     if factors is not None:
-        cost["separable"] = _separable_cost(pixels, len(factors.rows), kh, kw, other_sums)
+        cost["separable"] = _separable_cost(pixels, len(factors.rows), kh, kw, row_sums)
     tile, cost["fft"] = _best_tile(shape, kh, kw, other_sums)
     milliseconds = {name: ns / 1e6 for name, ns in cost.items()}
     if algorithm == "auto":
@@ -146,7 +152,7 @@ def choose(
     return Plan(
         chosen,
         reason,
-        sums if chosen == "direct" else other_sums,
+        {"direct": sums, "separable": row_sums, "fft": other_sums}[chosen],
         milliseconds,
         0 if factors is None else len(factors.rows),
         tile,
@@ -173,19 +179,19 @@ def _factors(weights: NDArray[np.float64], sums: np.dtype[Any], most: int) -> Fa
     Crosses are taken out one by one, each through the largest weight left (Gaussian elimination with complete
     pivoting). Unlike singular vectors, the factors of an integer kernel such as Sobel's are then exact.
     """
-    left = weights.copy()
-    allowed = float(np.finfo(sums).eps) * float(np.abs(weights).sum())
+    _, power = np.frexp(np.abs(weights).max())
+    left = np.ldexp(weights, -power)  # whose sum cannot overflow
+    allowed = float(np.finfo(sums).eps) * float(np.abs(left).sum())
     columns: list[NDArray[np.float64]] = []
     rows: list[NDArray[np.float64]] = []
     while float(np.abs(left).sum()) > allowed or not rows:
         if len(rows) == min(most, *weights.shape):
             return None
         i, j = divmod(int(np.abs(left).argmax()), weights.shape[1])
-        if left[i, j] == 0:  # an empty kernel
-            return None
-        columns.append(left[:, j] / left[i, j])
-        rows.append(left[i].copy())
-        left -= np.outer(columns[-1], rows[-1])
+        columns.append(left[:, j] / (left[i, j] or 1.0))  # 0: a kernel of zeros
+        rows.append(np.ldexp(left[i], power))
+        left -= np.outer(columns[-1], left[i])
+        left[i] = left[:, j] = 0  # exactly: min(kh, kw) terms always do
     return Factors(np.array(columns), np.array(rows))
 
 
@@ -200,8 +206,11 @@ def _separable_cost(pixels: int, rank: int, kh: int, kw: int, sums: np.dtype[Any
 
 
 def _best_tile(shape: tuple[int, ...], kh: int, kw: int, sums: np.dtype[Any]) -> tuple[int, float]:
-    pairs = COSTS[_engine.isa][sums.name].fft
-    costs = {side: _fft_cost(shape, kh, kw, side, pair) for side, pair in pairs.items()}
+    costs = {
+        side: _fft_cost(shape, kh, kw, side, pair)
+        for side, pair in COSTS[_engine.isa][sums.name].fft.items()
+        if side <= _SMALL_TILE or _fft_bytes(kh, kw, side, sums) <= _MEMORY
+    }
     return min(costs.items(), key=lambda item: item[1])
 
 
@@ -212,6 +221,13 @@ def _fft_cost(shape: tuple[int, ...], kh: int, kw: int, side: int, pair: float) 
     tiles = _ceil(shape[-2], side - bh + 1) * _ceil(shape[-1], side - bw + 1) * prod(shape[:-2])
     each = pair if blocks == 1 else pair * (0.5 + blocks)
     return _ceil(tiles, 2) * each + pair / 2
+
+
+def _fft_bytes(kh: int, kw: int, side: int, sums: np.dtype[Any]) -> int:
+    """Count the planes that engine/fft.hpp keeps: of the kernel, and of each thread."""
+    whole = max(kh, kw) <= side // 2
+    planes = 2 + 2 * usable_cpus() if whole else 6 * usable_cpus()
+    return planes * side * (side + 64 // sums.itemsize) * sums.itemsize
 
 
 def _ceil(a: int, b: int) -> int:

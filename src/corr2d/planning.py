@@ -21,6 +21,7 @@ _MOST_TERMS = 4
 _MEMORY = 64 << 20
 _SMALL_TILE = 256  # whatever the number of threads
 _CLEARLY = 1.25  # times as fast, to be preferred to direct
+_NEAR = "nothing else would be clearly faster, and direct has the last digits right."
 # Multiply-adds below which direct is taken unasked: looking costs more.
 _WORTH_A_LOOK = 50_000
 _LONGEST_ROW = 128  # taps that one float32 sum may add up: engine/direct.hpp
@@ -134,19 +135,19 @@ def choose(
     other_sums = double if out.kind in "iu" else sums
     row_sums = double if kw > _LONGEST_ROW else other_sums
     cost = {"direct": _direct_cost(pixels, weights.size, sums)}
+    tile, cost["fft"] = _best_tile(shape, kh, kw, other_sums)
+    one_term = _separable_cost(pixels, 1, kh, kw, row_sums)
+    if algorithm == "auto" and cost["direct"] < _CLEARLY * min(cost["fft"], one_term):
+        # Said before the kernel is taken apart, which takes as long as filtering a small picture.
+        return Plan("direct", _NEAR, sums, {name: ns / 1e6 for name, ns in cost.items()})
     factors = _factors(weights, other_sums, 1 << 30 if algorithm == "separable" else _MOST_TERMS)
     if factors is not None:
         cost["separable"] = _separable_cost(pixels, len(factors.rows), kh, kw, row_sums)
-    tile, cost["fft"] = _best_tile(shape, kh, kw, other_sums)
-    milliseconds = {name: ns / 1e6 for name, ns in cost.items()}
+    milliseconds = {name: cost[name] / 1e6 for name in ALGORITHMS if name in cost}
     if algorithm == "auto":
-        chosen = min(cost, key=lambda name: cost[name])
-        reason = f"the fastest of {len(cost)} that can do it."
+        chosen, reason = min(cost, key=lambda name: cost[name]), f"the fastest of {len(cost)} that can do it."
         if chosen != "direct" and cost["direct"] < _CLEARLY * cost[chosen]:
-            chosen, reason = (
-                "direct",
-                f"{chosen} would hardly be faster, and direct has the last digits right.",
-            )
+            chosen, reason = "direct", _NEAR
     else:
         chosen, reason = algorithm, "as asked."
     return Plan(

@@ -34,8 +34,9 @@ def measure(dtype: type) -> Costs:
     image, out = np.random.default_rng(0).random((1024, 1024)).astype(dtype), np.empty((896, 896), dtype)
 
     def work(k: int, way: int, tile: int = 0) -> _engine.Correlation:
-        kernel, column = np.ones((k, k), dtype), np.ones((1, k), dtype)
-        return _engine.Correlation(image, kernel, out, 0, 0, 0, 0.0, 0.0, way, column, column, tile)
+        terms = [(np.ones((k, k)), np.ones((1, k)), np.ones((1, k)), 0, 0)]
+        in_float64 = dtype == np.float64
+        return _engine.Correlation(image, out, terms, 1, 1, 0, 0.0, 0.0, 0.0, way, in_float64, tile)
 
     def a_pixel(k: int, way: int) -> float:
         return nanoseconds(work(k, way)) / out.size

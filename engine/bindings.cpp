@@ -3,8 +3,11 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
+#include <deque>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -92,66 +95,181 @@ Planes<Byte> planes_of(const Py_buffer& view, Byte* const* addresses) {
 class Memory {
   public:
     Memory() = default;
-    explicit Memory(std::size_t bytes) : base(static_cast<char*>(std::malloc(bytes + 64)), std::free) {
+    explicit Memory(std::size_t bytes) : bytes(bytes), base(static_cast<char*>(std::malloc(bytes + 64)), std::free) {
         if (!base) throw std::bad_alloc();
     }
     char* get() const { return base.get() + (64 - reinterpret_cast<std::uintptr_t>(base.get()) % 64); }
+
+    std::size_t bytes = 0;
 
   private:
     std::unique_ptr<char, decltype(&std::free)> base{nullptr, std::free};
 };
 
+// Calls run(scratch). Each thread keeps what it had, if it is little: fresh memory costs a page fault every 4 KiB, which made
+// a tenth of a 9 x 9 call. Under the address sanitizer it is always fresh, so that its ends are watched.
+template <class Run>
+bool with_scratch(std::size_t bytes, const Run& run) {
+#ifdef __SANITIZE_ADDRESS__
+    constexpr std::size_t little = 0;
+#else
+    constexpr std::size_t little = 1 << 20;
+#endif
+    if (bytes > little) return run(Memory(bytes).get());
+    thread_local Memory kept;
+    if (kept.bytes < bytes) kept = Memory(bytes);
+    return run(kept.get());
+}
+
+// An array of float64 with the axes (channels out, channels in, rows, columns), the first two left out where both are 1.
+class Weights {
+  public:
+    explicit Weights(nb::handle array) : buffer(array, false) {
+        const Py_buffer& view = buffer.view;
+        const Format format = parse_format(view);
+        if (format.pixel != Pixel::f64 || format.swapped || (view.ndim != 2 && view.ndim != 4)) {
+            throw std::invalid_argument("weights and factors must be float64, with two axes or four");
+        }
+        for (int axis = 4 - view.ndim; axis < 4; ++axis) {
+            shape[axis] = view.shape[axis - 4 + view.ndim];
+            strides[axis] = view.strides[axis - 4 + view.ndim];
+        }
+    }
+
+    double at(std::ptrdiff_t o, std::ptrdiff_t i, std::ptrdiff_t v, std::ptrdiff_t u) const {
+        double weight;
+        const char* const address = static_cast<const char*>(buffer.view.buf);
+        std::memcpy(&weight, address + o * strides[0] + i * strides[1] + v * strides[2] + u * strides[3], sizeof weight);
+        return weight;
+    }
+
+    std::ptrdiff_t shape[4] = {1, 1, 1, 1};
+
+  private:
+    Buffer buffer;
+    std::ptrdiff_t strides[4] = {0, 0, 0, 0};
+};
+
+// The terms of a job, and the numbers they point to.
+class Terms {
+  public:
+    // `given`: a tuple (weights, columns, rows, top, left) for each; columns and rows are None unless the way is separable.
+    Terms(nb::sequence given, Way way, bool in_float64, bool with_exact) {
+        std::deque<Weights> weights, columns, rows;  // a Buffer cannot be moved
+        std::vector<std::ptrdiff_t> origins;
+        for (nb::handle item : given) {
+            const nb::tuple term = nb::cast<nb::tuple>(item);
+            weights.emplace_back(term[0]);
+            if (way == Way::separable) {
+                columns.emplace_back(term[1]);
+                rows.emplace_back(term[2]);
+            }
+            origins.push_back(nb::cast<std::ptrdiff_t>(term[3]));
+            origins.push_back(nb::cast<std::ptrdiff_t>(term[4]));
+        }
+        if (weights.empty()) throw std::invalid_argument("a correlation needs a term");
+        channels_out = weights[0].shape[0];
+        channels_in = weights[0].shape[1];
+        for (std::size_t t = 0; t < weights.size(); ++t) {
+            const std::ptrdiff_t* shape = weights[t].shape;
+            bool fits = shape[0] == channels_out && shape[1] == channels_in && shape[2] > 0 && shape[3] > 0;
+            if (way == Way::separable) {
+                const std::ptrdiff_t *c = columns[t].shape, *r = rows[t].shape;
+                fits = fits && c[0] == channels_out && c[1] == channels_in && c[3] == shape[2] && r[0] == channels_out &&
+                       r[1] == channels_in && r[3] == shape[3] && c[2] == r[2] && c[2] > 0;
+            }
+            if (!fits) throw std::invalid_argument("the shapes of weights and factors do not fit");
+        }
+        for (std::ptrdiff_t o = 0; o < channels_out; ++o) {
+            for (std::size_t t = 0; t < weights.size(); ++t) {
+                for (std::ptrdiff_t i = 0; i < channels_in; ++i) {
+                    const Weights& w = weights[t];
+                    Term term{i, w.shape[2], w.shape[3], origins[2 * t], origins[2 * t + 1], nullptr, nullptr, nullptr, nullptr, 0};
+                    term.weights = keep(w.shape[3], w.shape[2], in_float64, [&](auto u, auto v) { return w.at(o, i, v, u); });
+                    if (with_exact) {
+                        const void* exact = keep(w.shape[2], w.shape[3], true, [&](auto v, auto u) { return w.at(o, i, v, u); });
+                        term.exact = static_cast<const double*>(exact);
+                    }
+                    if (way == Way::separable) {
+                        const Weights &c = columns[t], &r = rows[t];
+                        term.rank = c.shape[2];
+                        term.columns = keep(c.shape[2], c.shape[3], in_float64, [&](auto n, auto v) { return c.at(o, i, n, v); });
+                        term.rows = keep(r.shape[2], r.shape[3], in_float64, [&](auto n, auto u) { return r.at(o, i, n, u); });
+                    }
+                    terms.push_back(term);
+                }
+            }
+        }
+    }
+
+    std::ptrdiff_t channels_out, channels_in;
+    std::vector<Term> terms;
+
+  private:
+    template <class Number>
+    const void* keep(std::ptrdiff_t rows, std::ptrdiff_t columns, bool in_float64, const Number& number) {
+        const std::size_t size = in_float64 ? sizeof(double) : sizeof(float);
+        numbers.emplace_back(new char[std::size_t(rows * columns) * size]);
+        char* to = numbers.back().get();
+        for (std::ptrdiff_t r = 0; r < rows; ++r) {
+            for (std::ptrdiff_t c = 0; c < columns; ++c, to += size) {
+                const double exact = number(r, c);
+                const float rounded = float(exact);
+                std::memcpy(to, in_float64 ? static_cast<const void*>(&exact) : &rounded, size);
+            }
+        }
+        return numbers.back().get();
+    }
+
+    std::vector<std::unique_ptr<char[]>> numbers;
+};
+
 // One correlation, ready to be run band by band, from any thread.
 class Correlation {
   public:
-    Correlation(nb::handle image, nb::handle kernel, nb::handle out, std::ptrdiff_t top, std::ptrdiff_t left, int border,
-                double cval, double bias, Way way, nb::handle columns, nb::handle rows, std::ptrdiff_t tile, const Table& table)
-        : image(image, false), kernel(kernel, false), columns(columns, false), rows(rows, false), out(out, true) {
-        const Py_buffer &i = this->image.view, &k = this->kernel.view, &o = this->out.view;
-        if (i.ndim < 2 || o.ndim < 2 || k.ndim != 2) throw std::invalid_argument("image and out need two axes, kernel exactly two");
-        if (!PyBuffer_IsContiguous(&k, 'C')) throw std::invalid_argument("the kernel must be contiguous");
+    Correlation(nb::handle image, nb::handle out, nb::sequence given, std::ptrdiff_t row_step, std::ptrdiff_t column_step,
+                int border, double cval, double bias, double near_tie, Way way, bool in_float64, std::ptrdiff_t tile,
+                const Table& table)
+        : image(image, false),
+          out(out, true),
+          terms(given, way, in_float64, near_tie > 0),
+          algorithm((in_float64 ? table.f64 : table.f32)[int(way)]) {
+        const Py_buffer &i = this->image.view, &o = this->out.view;
+        if (i.ndim < 2 || o.ndim < 2) throw std::invalid_argument("image and out need two axes");
         for (const char* address : plane_addresses(i)) image_planes.push_back(address);
         out_planes = plane_addresses(o);
-        if (image_planes.size() != out_planes.size()) throw std::invalid_argument("image and out differ in their leading axes");
-
-        const Format sums = parse_format(k);
-        if (sums.swapped || (sums.pixel != Pixel::f32 && sums.pixel != Pixel::f64)) {
-            throw std::invalid_argument("the kernel must be float32 or float64");
+        const std::size_t in = std::size_t(terms.channels_in), of = std::size_t(terms.channels_out);
+        if (image_planes.size() % in != 0 || out_planes.size() != image_planes.size() / in * of) {
+            throw std::invalid_argument("image and out differ in their leading axes");
         }
-        algorithm = (sums.pixel == Pixel::f32 ? table.f32 : table.f64)[int(way)];
-        const Py_buffer &c = this->columns.view, &r = this->rows.view;
-        if (way == Way::separable) {
-            const auto fits = [&](const Py_buffer& factor, Py_ssize_t length) {
-                return factor.ndim == 2 && factor.shape[0] == c.shape[0] && factor.shape[1] == length &&
-                       PyBuffer_IsContiguous(&factor, 'C') && parse_format(factor).pixel == sums.pixel;
-            };
-            if (!fits(c, k.shape[0]) || !fits(r, k.shape[1]) || c.shape[0] < 1) {
-                throw std::invalid_argument("columns and rows must be (rank, kh) and (rank, kw), of the kernel's type");
-            }
-        }
+        if (row_step < 1 || column_step < 1) throw std::invalid_argument("steps must be at least 1");
         if (way == Way::fft && (tile < 32 || (tile & (tile - 1)) != 0)) {
             throw std::invalid_argument("the FFT's tile must be a power of two, at least 32");
         }
-        job = {planes_of<const char>(i, image_planes.data()),
-               planes_of<char>(o, out_planes.data()),
-               std::ptrdiff_t(out_planes.size()),
-               k.buf,
-               k.shape[0],
-               k.shape[1],
-               top,
-               left,
-               static_cast<Border>(border),
-               cval,
-               bias,
-               c.buf,
-               r.buf,
-               way == Way::separable ? c.shape[0] : 0,
-               tile};
+        job.image = planes_of<const char>(i, image_planes.data());
+        job.out = planes_of<char>(o, out_planes.data());
+        job.planes = std::ptrdiff_t(out_planes.size());
+        job.channels_in = terms.channels_in;
+        job.channels_out = terms.channels_out;
+        job.terms = terms.terms.data();
+        job.terms_each = std::ptrdiff_t(terms.terms.size()) / terms.channels_out;
+        job.kh = job.kw = 0;
+        for (const Term& term : terms.terms) {
+            job.kh = std::max(job.kh, term.kh);
+            job.kw = std::max(job.kw, term.kw);
+        }
+        job.row_step = row_step;
+        job.column_step = column_step;
+        job.border = static_cast<Border>(border);
+        job.cval = cval;
+        job.bias = bias;
+        job.near_tie = near_tie;
+        job.tile = tile;
         const bool writable = job.out.pixel != Pixel::b8 && job.out.pixel != Pixel::f16;
         if (job.out.swapped || !writable) throw std::invalid_argument("the engine cannot write this type");
-        const bool has_pixels = job.image.height > 0 && job.image.width > 0 && job.kh > 0 && job.kw > 0;
+        const bool has_pixels = job.image.height > 0 && job.image.width > 0;
         const bool has_results = job.planes > 0 && job.out.height > 0 && job.out.width > 0;
-        if (has_results && !has_pixels) throw std::invalid_argument("image and kernel must not be empty");
+        if (has_results && !has_pixels) throw std::invalid_argument("the image must not be empty");
         if (has_results) {
             units = algorithm.units(job);
             const nb::gil_scoped_release unlocked;
@@ -165,14 +283,15 @@ class Correlation {
         if (begin < 0 || end > units) throw std::invalid_argument("no such units");
         if (begin >= end) return false;
         const nb::gil_scoped_release unlocked;
-        const Memory scratch(algorithm.scratch_bytes(job));
-        return algorithm.run(job, shared.get(), begin, end, scratch.get());
+        return with_scratch(algorithm.scratch_bytes(job),
+                            [&](char* scratch) { return algorithm.run(job, shared.get(), begin, end, scratch); });
     }
 
     std::ptrdiff_t units = 0;
 
   private:
-    Buffer image, kernel, columns, rows, out;
+    Buffer image, out;
+    Terms terms;
     std::vector<const char*> image_planes;
     std::vector<char*> out_planes;
     Job job;
@@ -195,18 +314,18 @@ NB_MODULE(_engine, m) {
     for (const Table* usable : usable_tables()) names.append(usable->name);
     m.attr("usable_isas") = nb::tuple(names);
 
-    // `columns` and `rows` are looked at by the separable way alone, `tile` by the FFT; others may pass the kernel and 0.
     nb::class_<Correlation>(m, "Correlation")
         .def(
             "__init__",
-            [](Correlation* self, nb::handle image, nb::handle kernel, nb::handle out, std::ptrdiff_t top,
-               std::ptrdiff_t left, int border, double cval, double bias, int way, nb::handle columns, nb::handle rows,
+            [](Correlation* self, nb::handle image, nb::handle out, nb::sequence terms, std::ptrdiff_t row_step,
+               std::ptrdiff_t column_step, int border, double cval, double bias, double near_tie, int way, bool in_float64,
                std::ptrdiff_t tile) {
                 if (way < 0 || way > int(Way::fft)) throw std::invalid_argument("no such way");
-                new (self) Correlation(image, kernel, out, top, left, border, cval, bias, Way(way), columns, rows, tile, *table);
+                new (self) Correlation(image, out, terms, row_step, column_step, border, cval, bias, near_tie, Way(way), in_float64,
+                                       tile, *table);
             },
-            nb::arg("image"), nb::arg("kernel"), nb::arg("out"), nb::arg("top"), nb::arg("left"), nb::arg("border"),
-            nb::arg("cval"), nb::arg("bias"), nb::arg("way"), nb::arg("columns"), nb::arg("rows"), nb::arg("tile"))
+            nb::arg("image"), nb::arg("out"), nb::arg("terms"), nb::arg("row_step"), nb::arg("column_step"), nb::arg("border"),
+            nb::arg("cval"), nb::arg("bias"), nb::arg("near_tie"), nb::arg("way"), nb::arg("in_float64"), nb::arg("tile"))
         .def_ro("units", &Correlation::units)
         .def("run", &Correlation::run, nb::arg("begin"), nb::arg("end"));
 }

@@ -166,28 +166,43 @@ static void transform(T* re, T* im, std::ptrdiff_t stride, const Roots<T>& roots
     columns();
 }
 
-// Where the tiles lie, and how a kernel that is too large for one tile is cut: into blocks whose results are added up in the
-// frequency domain.
+// Where the tiles lie, and how terms that are too large for one tile are cut: into blocks whose results are added up, like
+// those of several terms, in the frequency domain.
 struct FftLayout {
-    std::ptrdiff_t side;                         // of the square that is transformed
-    std::ptrdiff_t block_height, block_width;    // of the kernel
-    std::ptrdiff_t blocks_down, blocks_across;
-    std::ptrdiff_t tile_height, tile_width;      // of results
+    std::ptrdiff_t side;                       // of the square that is transformed
+    std::ptrdiff_t block_height, block_width;  // of a kernel
+    std::ptrdiff_t blocks;                     // of all terms of one channel
+    std::ptrdiff_t tile_height, tile_width;    // of results
     std::ptrdiff_t tiles_down, tiles_across;
 
     explicit FftLayout(const Job& job)
         : side(job.tile),
           block_height(min(job.kh, side / 2)),
           block_width(min(job.kw, side / 2)),
-          blocks_down((job.kh + block_height - 1) / block_height),
-          blocks_across((job.kw + block_width - 1) / block_width),
+          blocks(0),
           tile_height(min(side - block_height + 1, job.out.height)),
           tile_width(min(side - block_width + 1, job.out.width)),
           tiles_down((job.out.height + tile_height - 1) / tile_height),
-          tiles_across((job.out.width + tile_width - 1) / tile_width) {}
+          tiles_across((job.out.width + tile_width - 1) / tile_width) {
+        for_blocks(job.terms, job.terms_each, [this](auto...) { ++blocks; });
+    }
 
-    std::ptrdiff_t tiles(const Job& job) const { return job.planes * tiles_down * tiles_across; }
-    bool whole() const { return blocks_down * blocks_across == 1; }
+    // Calls visit(term, v, u, kh, kw) for every block, in order.
+    template <class Visit>
+    void for_blocks(const Term* terms, std::ptrdiff_t n, const Visit& visit) const {
+        for (std::ptrdiff_t t = 0; t < n; ++t) {
+            for (std::ptrdiff_t v = 0; v < terms[t].kh; v += block_height) {
+                for (std::ptrdiff_t u = 0; u < terms[t].kw; u += block_width) {
+                    visit(terms[t], v, u, min(block_height, terms[t].kh - v), min(block_width, terms[t].kw - u));
+                }
+            }
+        }
+    }
+
+    // The tiles of all pictures, for one channel of the results: only those have a kernel in common, and can be paired.
+    std::ptrdiff_t tiles(const Job& job) const { return job.planes / job.channels_out * tiles_down * tiles_across; }
+    std::ptrdiff_t pairs(const Job& job) const { return (tiles(job) + 1) / 2; }
+
     // Rows are longer than they need be: with 2^n bytes between them, all would want the same cache set.
     template <class T>
     std::ptrdiff_t stride() const {
@@ -197,16 +212,29 @@ struct FftLayout {
     std::ptrdiff_t plane() const {  // numbers in one real or imaginary part
         return side * stride<T>();
     }
+
+    // Spectra of the blocks are kept if they take little memory; else they are made again for every pair.
+    template <class T>
+    std::ptrdiff_t kept(const Job& job) const {
+        constexpr std::ptrdiff_t most_bytes = 16 << 20;
+        const std::ptrdiff_t all = job.channels_out * blocks;
+        return all == 1 || all * 2 * plane<T>() * std::ptrdiff_t(sizeof(T)) <= most_bytes ? all : 0;
+    }
+    // Scratch: the pair's real and imaginary part; of several blocks also those of one block; and of its spectrum.
+    template <class T>
+    std::ptrdiff_t scratch_planes(const Job& job) const {
+        return blocks == 1 && kept<T>(job) ? 2 : kept<T>(job) ? 4 : 6;
+    }
 };
 
 // A unit is a pair of tiles.
-static std::ptrdiff_t fft_units(const Job& job) { return (FftLayout(job).tiles(job) + 1) / 2; }
+static std::ptrdiff_t fft_units(const Job& job) { return job.channels_out * FftLayout(job).pairs(job); }
 
-// Shared: cosines, sines, and the spectrum of a kernel that is one block.
+// Shared: cosines, sines, and the spectra that are kept.
 template <class T>
 static std::size_t fft_shared_bytes(const Job& job) {
     const FftLayout layout(job);
-    return std::size_t(2 * layout.side + (layout.whole() ? 2 * layout.plane<T>() : 0)) * sizeof(T);
+    return std::size_t(2 * layout.side + 2 * layout.kept<T>(job) * layout.plane<T>()) * sizeof(T);
 }
 
 template <class T>
@@ -215,19 +243,17 @@ static Roots<T> fft_roots(const Job& job, const char* shared) {
     return {cosine, cosine + job.tile, job.tile};
 }
 
-// Puts one block of the kernel, scaled for the inverse transform, into re and transforms it.
+// Puts one block of a kernel, scaled for the inverse transform, into re and transforms it.
 template <class T>
-static void fft_kernel(const Job& job, const FftLayout& layout, const Roots<T>& roots, std::ptrdiff_t v, std::ptrdiff_t u, T* re,
-                       T* im) {
-    const T* kernel = static_cast<const T*>(job.kernel);
+static void fft_kernel(const FftLayout& layout, const Roots<T>& roots, const Term& term, std::ptrdiff_t v, std::ptrdiff_t u,
+                       std::ptrdiff_t kh, std::ptrdiff_t kw, T* re) {
+    const T* weights = static_cast<const T*>(term.weights);
     const std::ptrdiff_t stride = layout.stride<T>();
+    T* const im = re + layout.plane<T>();
     const T scale = T(1) / T(layout.side * layout.side);
-    __builtin_memset(re, 0, std::size_t(layout.plane<T>()) * sizeof(T));
-    __builtin_memset(im, 0, std::size_t(layout.plane<T>()) * sizeof(T));
-    for (std::ptrdiff_t i = 0; i < min(layout.block_height, job.kh - v); ++i) {
-        for (std::ptrdiff_t j = 0; j < min(layout.block_width, job.kw - u); ++j) {
-            re[i * stride + j] = kernel[(v + i) * job.kw + u + j] * scale;
-        }
+    __builtin_memset(re, 0, 2 * std::size_t(layout.plane<T>()) * sizeof(T));
+    for (std::ptrdiff_t i = 0; i < kh; ++i) {
+        for (std::ptrdiff_t j = 0; j < kw; ++j) re[i * stride + j] = weights[(u + j) * term.kh + v + i] * scale;
     }
     transform<T, true>(re, im, stride, roots);
 }
@@ -242,16 +268,19 @@ static void fft_prepare(const Job& job, char* shared) {
         cosine[i] = T(__builtin_cos(angle));
         sine[i] = T(__builtin_sin(angle));
     }
-    T* const spectrum = sine + layout.side;
-    if (layout.whole()) fft_kernel(job, layout, fft_roots<T>(job, shared), 0, 0, spectrum, spectrum + layout.plane<T>());
+    if (layout.kept<T>(job) == 0) return;
+    T* spectrum = sine + layout.side;
+    layout.for_blocks(job.terms, job.channels_out * job.terms_each, [&](const Term& term, auto... block) {
+        fft_kernel(layout, fft_roots<T>(job, shared), term, block..., spectrum);
+        spectrum += 2 * layout.plane<T>();
+    });
 }
 
-// Scratch: the tile's real and imaginary part; for a kernel in blocks also the block's spectrum and the sum over blocks;
-// and what direct.hpp needs for tiles that are not finite.
+// Scratch: see above; and what direct.hpp needs for tiles that are not finite.
 template <class T>
 static std::size_t fft_scratch_bytes(const Job& job) {
     const FftLayout layout(job);
-    return std::size_t((layout.whole() ? 2 : 6) * layout.plane<T>()) * sizeof(T) + direct_scratch_bytes<T>(job);
+    return std::size_t(layout.scratch_planes<T>(job) * layout.plane<T>()) * sizeof(T) + direct_scratch_bytes<T>(job);
 }
 
 template <class T>
@@ -261,29 +290,29 @@ class FftTiles {
         : job(job),
           layout(job),
           roots(fft_roots<T>(job, shared)),
-          shared_spectrum(roots.sine + layout.side),
+          spectra(layout.kept<T>(job) ? roots.sine + layout.side : nullptr),
           plane(layout.plane<T>()),
           stride(layout.stride<T>()),
-          re(reinterpret_cast<T*>(memory)),
-          im(re + plane),
-          band(job, memory + std::size_t((layout.whole() ? 2 : 6) * plane) * sizeof(T)),
-          write(writer<T>(job.out.pixel)),
-          whole_sum(kernel_sum(0, 0, job.kh, job.kw)),
-          kernel_norm(norm_of_kernel()) {}
+          sum(reinterpret_cast<T*>(memory)),
+          part(sum + 2 * plane),
+          own_spectrum(part + 2 * plane),
+          band(job, memory + std::size_t(layout.scratch_planes<T>(job) * plane) * sizeof(T)),
+          gather(gatherer<T>(job)),
+          write(writer<T>(job.out.pixel)) {}
 
-    void run(std::ptrdiff_t pair) {
-        const Tile tiles[2] = {tile(2 * pair), tile(2 * pair + 1)};
+    void run(std::ptrdiff_t unit) {
+        const std::ptrdiff_t channel = unit / layout.pairs(job), pair = unit % layout.pairs(job);
+        const Tile tiles[2] = {tile(channel, 2 * pair), tile(channel, 2 * pair + 1)};
         double offsets[2] = {job.bias, job.bias};
-        const bool finite = layout.whole() ? correlate(tiles, 0, 0, shared_spectrum, re, im, offsets) : correlate_blocks(tiles, offsets);
-        if (!finite) {  // NaN and inf must not spread over the tile
+        if (!correlate(channel, tiles, offsets)) {  // NaN and inf must not spread over the tile
             for (const Tile& t : tiles) {
                 if (t.height > 0) band.gathered(t.plane, t.y, t.y + t.height, t.x, t.x + t.width);
             }
             return;
         }
-        transform<T, false>(re, im, stride, roots);
-        put(tiles[0], re, offsets[0]);
-        put(tiles[1], im, offsets[1]);
+        transform<T, false>(sum, sum + plane, stride, roots);
+        put(tiles[0], sum, offsets[0]);
+        put(tiles[1], sum + plane, offsets[1]);
     }
 
     bool met_nan() const { return nan_met || band.met_nan; }
@@ -293,102 +322,99 @@ class FftTiles {
         std::ptrdiff_t plane, y, x, height, width;  // height 0: there is no such tile
     };
 
-    Tile tile(std::ptrdiff_t i) const {
+    Tile tile(std::ptrdiff_t channel, std::ptrdiff_t i) const {
         if (i >= layout.tiles(job)) return {0, 0, 0, 0, 0};
         const std::ptrdiff_t in_plane = layout.tiles_down * layout.tiles_across, t = i % in_plane;
         const std::ptrdiff_t y = t / layout.tiles_across * layout.tile_height, x = t % layout.tiles_across * layout.tile_width;
-        return {i / in_plane, y, x, min(layout.tile_height, job.out.height - y), min(layout.tile_width, job.out.width - x)};
+        return {i / in_plane * job.channels_out + channel, y, x, min(layout.tile_height, job.out.height - y),
+                min(layout.tile_width, job.out.width - x)};
     }
 
-    // Leaves the spectrum of (one block of the kernel over) both tiles in to_re, to_im. The mean of each is taken out first, for
-    // the digits, and what it contributes to every result is added to `offsets`. False: a pixel is not finite, or so large
-    // that a sum on the way might not be.
-    bool correlate(const Tile (&tiles)[2], std::ptrdiff_t v, std::ptrdiff_t u, const T* spectrum, T* to_re, T* to_im,
-                   double (&offsets)[2]) {
-        const std::ptrdiff_t kh = min(layout.block_height, job.kh - v), kw = min(layout.block_width, job.kw - u);
-        T* const parts[2] = {to_re, to_im};
-        for (int i = 0; i < 2; ++i) {
+    // Leaves the spectrum of both tiles' results in `sum`, but for what `offsets` are to be added. False: a pixel is not
+    // finite, or so large that a sum on the way might not be.
+    bool correlate(std::ptrdiff_t channel, const Tile (&tiles)[2], double (&offsets)[2]) {
+        std::ptrdiff_t n = 0;
+        bool finite = true;
+        layout.for_blocks(job.terms + channel * job.terms_each, job.terms_each, [&](const Term& term, auto... at) {
+            T* const to = n == 0 ? sum : part;
+            finite = finite && take_tiles(tiles, term, at..., to, offsets);
+            if (finite) {
+                const T* spectrum = spectra ? spectra + (channel * layout.blocks + n) * 2 * plane : own_spectrum;
+                if (!spectra) fft_kernel(layout, roots, term, at..., own_spectrum);
+                transform<T, true>(to, to + plane, stride, roots);
+                multiply(to, spectrum);
+                for (std::ptrdiff_t j = 0; n > 0 && j < 2 * plane; ++j) sum[j] += part[j];
+            }
+            ++n;
+        });
+        return finite;
+    }
+
+    // The pixels that one block of a kernel sees, of the first tile as real and of the second as imaginary part. The mean of
+    // each is taken out, for the digits; what it contributes to every result goes to `offsets`.
+    bool take_tiles(const Tile (&tiles)[2], const Term& term, std::ptrdiff_t v, std::ptrdiff_t u, std::ptrdiff_t kh, std::ptrdiff_t kw,
+                    T* to, double (&offsets)[2]) const {
+        double kernel_sum = 0, square = 0;
+        for (std::ptrdiff_t j = u; j < u + kw; ++j) {
+            for (std::ptrdiff_t i = v; i < v + kh; ++i) {
+                const double weight = double(static_cast<const T*>(term.weights)[j * term.kh + i]);
+                kernel_sum += weight;
+                square += weight * weight;
+            }
+        }
+        for (int i = 0; i < 2; ++i, to += plane) {
             const Tile& t = tiles[i];
             if (t.height == 0) {
-                __builtin_memset(parts[i], 0, std::size_t(plane) * sizeof(T));
+                __builtin_memset(to, 0, std::size_t(plane) * sizeof(T));
                 continue;
             }
             const std::ptrdiff_t rows = t.height + kh - 1, columns = t.width + kw - 1;
-            gather(job, t.plane, t.y + v - job.top, t.x + u - job.left, rows, columns, parts[i], stride);
+            gather(job, term, pixels_of(job, t.plane, term), {t.y + v, t.x + u, rows, columns}, to, stride);
             T mean;
-            if (!mean_of(parts[i], rows, columns, mean)) return false;
+            if (!mean_of(to, rows, columns, __builtin_sqrt(square), mean)) return false;
             for (std::ptrdiff_t r = 0; r < rows; ++r) {
-                for (std::ptrdiff_t c = 0; c < columns; ++c) parts[i][r * stride + c] -= mean;
+                for (std::ptrdiff_t c = 0; c < columns; ++c) to[r * stride + c] -= mean;
             }
-            __builtin_memset(parts[i] + rows * stride, 0, std::size_t((layout.side - rows) * stride) * sizeof(T));
-            offsets[i] += double(mean) * (layout.whole() ? whole_sum : kernel_sum(v, u, kh, kw));
-        }
-        transform<T, true>(to_re, to_im, stride, roots);
-        const T* const other = spectrum + plane;
-        for (std::ptrdiff_t i = 0; i < layout.side; ++i) {
-            for (std::ptrdiff_t j = i * stride; j < i * stride + layout.side; j += lanes<T>) {  // times the conjugate
-                const Vec<T> a = load(to_re + j), b = load(to_im + j), c = load(spectrum + j), d = load(other + j);
-                store(to_re + j, a * c + b * d);
-                store(to_im + j, b * c - a * d);
-            }
+            __builtin_memset(to + rows * stride, 0, std::size_t((layout.side - rows) * stride) * sizeof(T));
+            offsets[i] += double(mean) * kernel_sum;
         }
         return true;
     }
 
-    bool correlate_blocks(const Tile (&tiles)[2], double (&offsets)[2]) {
-        T* const block = im + plane;
-        T* const part = block + 2 * plane;
-        __builtin_memset(re, 0, 2 * std::size_t(plane) * sizeof(T));
-        for (std::ptrdiff_t v = 0; v < job.kh; v += layout.block_height) {
-            for (std::ptrdiff_t u = 0; u < job.kw; u += layout.block_width) {
-                fft_kernel(job, layout, roots, v, u, block, block + plane);
-                if (!correlate(tiles, v, u, block, part, part + plane, offsets)) return false;
-                for (std::ptrdiff_t j = 0; j < 2 * plane; ++j) re[j] += part[j];
+    void multiply(T* re, const T* spectrum) const {  // by the conjugate
+        for (std::ptrdiff_t i = 0; i < layout.side; ++i) {
+            for (std::ptrdiff_t j = i * stride; j < i * stride + layout.side; j += lanes<T>) {
+                const Vec<T> a = load(re + j), b = load(re + plane + j), c = load(spectrum + j), d = load(spectrum + plane + j);
+                store(re + j, a * c + b * d);
+                store(re + plane + j, b * c - a * d);
             }
         }
-        return true;
     }
 
     // Near enough: what is taken out here is added again. False: a pixel is not finite, or a sum of the transforms could
     // overflow. None is larger than the lengths of tile and kernel, as vectors, allow (Cauchy and Schwarz).
-    bool mean_of(const T* pixels, std::ptrdiff_t rows, std::ptrdiff_t columns, T& mean) const {
-        Vec<T> sum{}, squares{};
+    bool mean_of(const T* pixels, std::ptrdiff_t rows, std::ptrdiff_t columns, double kernel_length, T& mean) const {
+        Vec<T> total_of{}, squares{};
         for (std::ptrdiff_t r = 0; r < rows; ++r) {
             for (std::ptrdiff_t c = 0; c < columns; c += lanes<T>) {  // zeros follow
                 const Vec<T> p = load(pixels + r * stride + c);
-                sum += p;
+                total_of += p;
                 squares += p * p;
             }
         }
         T total = 0, square = 0;
         for (std::ptrdiff_t i = 0; i < lanes<T>; ++i) {
-            total += sum[i];
+            total += total_of[i];
             square += squares[i];
         }
         mean = total / T(rows * columns);
         constexpr double most = sizeof(T) == 4 ? 0x1p125 : 0x1p1021;
-        return square - square == 0 && __builtin_sqrt(double(square)) * kernel_norm < most;
+        return square - square == 0 && __builtin_sqrt(double(square)) * kernel_length < most / double(layout.blocks);
     }
 
-    double norm_of_kernel() const {
-        const T* kernel = static_cast<const T*>(job.kernel);
-        double square = 0;
-        for (std::ptrdiff_t i = 0; i < job.kh * job.kw; ++i) square += double(kernel[i]) * double(kernel[i]);
-        return __builtin_sqrt(square);
-    }
-
-    double kernel_sum(std::ptrdiff_t v, std::ptrdiff_t u, std::ptrdiff_t kh, std::ptrdiff_t kw) const {
-        const T* kernel = static_cast<const T*>(job.kernel);
-        double sum = 0;
-        for (std::ptrdiff_t i = v; i < v + kh; ++i) {
-            for (std::ptrdiff_t j = u; j < u + kw; ++j) sum += double(kernel[i * job.kw + j]);
-        }
-        return sum;
-    }
-
-    void put(const Tile& t, T* part, double offset) {
+    void put(const Tile& t, T* results, double offset) {
         for (std::ptrdiff_t i = 0; i < t.height; ++i) {
-            T* const row = part + i * stride;
+            T* const row = results + i * stride;
             for (std::ptrdiff_t j = 0; j < t.width; ++j) row[j] += T(offset);
             char* const to = job.out.plane[t.plane] + (t.y + i) * job.out.row_stride + t.x * job.out.column_stride;
             nan_met |= write(row, to, job.out.column_stride, t.width);
@@ -398,19 +424,19 @@ class FftTiles {
     const Job& job;
     const FftLayout layout;
     const Roots<T> roots;
-    const T* const shared_spectrum;
+    const T* const spectra;
     const std::ptrdiff_t plane, stride;
-    T *const re, *const im;
+    T *const sum, *const part, *const own_spectrum;
     Band<T> band;
+    const Gather<T> gather;
     const WriteRun<T> write;
-    const double whole_sum, kernel_norm;
     bool nan_met = false;
 };
 
 template <class T>
 static bool fft_run(const Job& job, const char* shared, std::ptrdiff_t begin, std::ptrdiff_t end, char* memory) {
     FftTiles<T> tiles(job, shared, memory);
-    for (std::ptrdiff_t pair = begin; pair < end; ++pair) tiles.run(pair);
+    for (std::ptrdiff_t unit = begin; unit < end; ++unit) tiles.run(unit);
     return tiles.met_nan();
 }
 

@@ -18,19 +18,33 @@ struct Planes {
     bool swapped;  // byte order is not the machine's
 };
 
-// out[y, x] = bias + sum_v sum_u kernel[v, u] * image[y + v - top, x + u - left]
-struct Job {
-    Planes<const char> image;
-    Planes<char> out;
-    std::ptrdiff_t planes;
-    const void* kernel;  // kh x kw, contiguous, of the type the sums are made in
+// One dense correlation of the sum that makes a result. Weights and factors are of the type that the sums are made in.
+struct Term {
+    std::ptrdiff_t channel;  // of the image
     std::ptrdiff_t kh, kw;
     std::ptrdiff_t top, left;
-    Border border;
-    double cval, bias;
+    const void* weights;  // the kernel column by column: the weight (v, u) is number u * kh + v
+    const double* exact;  // before rounding, row by row; null where `Job::near_tie` is 0
     // The kernel as a sum of `rank` columns (rank x kh) times rows (rank x kw), for the separable way.
     const void *columns, *rows;
     std::ptrdiff_t rank;
+};
+
+// out[y, x] = bias + sum over terms, v, u of weight[v, u] * image[(y + v) * row_step - top, (x + u) * column_step - left]
+//
+// Stride, dilation and kernels that mix channels all come as such sums: src/corr2d/phases.py.
+struct Job {
+    Planes<const char> image;
+    Planes<char> out;
+    std::ptrdiff_t planes;  // of out; channels change faster than pictures do, in the image too
+    std::ptrdiff_t channels_in, channels_out;
+    const Term* terms;       // channels_out x terms_each; those of all channels differ in their weights alone
+    std::ptrdiff_t terms_each;
+    std::ptrdiff_t kh, kw;  // of the largest term
+    std::ptrdiff_t row_step, column_step;
+    Border border;
+    double cval, bias;
+    double near_tie;      // integer results whose sum is so near to a tie are summed again in float64; 0: none
     std::ptrdiff_t tile;  // side of the square that the FFT transforms, a power of two of at least 32
 };
 

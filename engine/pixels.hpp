@@ -54,35 +54,21 @@ static inline S fetch(const char* p) {  // p need not be aligned
     return s;
 }
 
-template <class T>
-using ReadRun = void (*)(const char* from, std::ptrdiff_t stride, T* to, std::ptrdiff_t n);
-
+// Pixels that lie `stride` bytes apart. Neighbours, and neighbours of one colour or phase, have loops that vectorise.
+template <class S, bool swapped, int apart, class T>
+static void read_apart(const char* from, std::ptrdiff_t stride, T* to, std::ptrdiff_t n) {
+    if constexpr (apart > 0) stride = apart * std::ptrdiff_t(sizeof(S));
+    for (std::ptrdiff_t i = 0; i < n; ++i) to[i] = T(widen(fetch<S, swapped>(from + i * stride)));
+}
 template <class S, bool swapped, class T>
 static void read_run(const char* from, std::ptrdiff_t stride, T* to, std::ptrdiff_t n) {
-    if (stride == std::ptrdiff_t(sizeof(S))) {  // the compiler vectorises this one
-        for (std::ptrdiff_t i = 0; i < n; ++i) to[i] = T(widen(fetch<S, swapped>(from + i * std::ptrdiff_t(sizeof(S)))));
-    } else {
-        for (std::ptrdiff_t i = 0; i < n; ++i) to[i] = T(widen(fetch<S, swapped>(from + i * stride)));
+    switch (stride) {
+        case sizeof(S): return read_apart<S, swapped, 1>(from, stride, to, n);
+        case 2 * sizeof(S): return read_apart<S, swapped, 2>(from, stride, to, n);
+        case 3 * sizeof(S): return read_apart<S, swapped, 3>(from, stride, to, n);
+        case 4 * sizeof(S): return read_apart<S, swapped, 4>(from, stride, to, n);
+        default: return read_apart<S, swapped, 0>(from, stride, to, n);
     }
-}
-
-template <class T, bool swapped>
-static ReadRun<T> reader(Pixel pixel) {
-    switch (pixel) {
-        case Pixel::b8: return read_run<Bool, false, T>;
-        case Pixel::u8: return read_run<std::uint8_t, false, T>;
-        case Pixel::i8: return read_run<std::int8_t, false, T>;
-        case Pixel::u16: return read_run<std::uint16_t, swapped, T>;
-        case Pixel::i16: return read_run<std::int16_t, swapped, T>;
-        case Pixel::u32: return read_run<std::uint32_t, swapped, T>;
-        case Pixel::i32: return read_run<std::int32_t, swapped, T>;
-        case Pixel::u64: return read_run<std::uint64_t, swapped, T>;
-        case Pixel::i64: return read_run<std::int64_t, swapped, T>;
-        case Pixel::f16: return read_run<Half, swapped, T>;
-        case Pixel::f32: return read_run<float, swapped, T>;
-        case Pixel::f64: return read_run<double, swapped, T>;
-    }
-    __builtin_unreachable();
 }
 
 // Writes n values and says whether a NaN met an integer pixel (it becomes 0).
@@ -101,11 +87,52 @@ static bool write_floats(const T* from, char* to, std::ptrdiff_t stride, std::pt
 static inline float round_half_even(float a) { return __builtin_rintf(a); }
 static inline double round_half_even(double a) { return __builtin_rint(a); }
 
+// For |a| < 2^22: beyond `large` numbers are whole, and the last bits are those of the whole number. Every instruction set has
+// this as vectors.
+template <class T>
+static constexpr T large = sizeof(T) == 4 ? T(0x1.8p23) : T(0x1.8p52);
+
+template <class T>
+static inline bool any(Mask<T> mask) {
+    Lane<T> each[lanes<T>], all = 0;
+    __builtin_memcpy(each, &mask, sizeof each);
+    for (std::ptrdiff_t i = 0; i < lanes<T>; ++i) all |= each[i];
+    return all != 0;
+}
+
+// As many of n neighbours as fill vectors; gives their number.
+template <class T, class D>
+static std::ptrdiff_t write_vectors(const T* from, char* to, std::ptrdiff_t n, T lowest, T highest, bool& met_nan) {
+    constexpr std::ptrdiff_t some = 4 * lanes<T>;
+    Mask<T> nans{};
+    std::ptrdiff_t i = 0;
+    for (; i + some <= n; i += some) {
+        Lane<T> bits[some];
+        for (std::ptrdiff_t j = 0; j < some; j += lanes<T>) {
+            Vec<T> a = load(from + i + j);
+            nans |= a != a;
+            a = a > lowest ? a : Vec<T>{} + lowest;
+            a = a < highest ? a : Vec<T>{} + highest;
+            a += large<T>;
+            __builtin_memcpy(bits + j, &a, sizeof a);
+        }
+        D whole[some];
+        for (std::ptrdiff_t j = 0; j < some; ++j) whole[j] = D(bits[j]);  // vectorises, unlike __builtin_convertvector
+        __builtin_memcpy(to + i * std::ptrdiff_t(sizeof(D)), whole, sizeof whole);
+    }
+    met_nan |= any<T>(nans);
+    return i;
+}
+
 template <class T, class D>
 static bool write_integers(const T* from, char* to, std::ptrdiff_t stride, std::ptrdiff_t n) {
     constexpr D lowest = D(-1) < D(0) ? D(D(1) << (8 * sizeof(D) - 1)) : D(0), highest = D(~lowest);
     bool met_nan = false;
-    for (std::ptrdiff_t i = 0; i < n; ++i) {
+    std::ptrdiff_t i = 0;
+    if constexpr (sizeof(D) <= 2) {
+        if (stride == std::ptrdiff_t(sizeof(D))) i = write_vectors<T, D>(from, to, n, T(lowest), T(highest), met_nan);
+    }
+    for (; i < n; ++i) {
         const T a = round_half_even(from[i]);
         // >=: T(highest) may round up to 2^63, which D cannot hold.
         const D d = a >= T(highest) ? highest : a <= T(lowest) ? lowest : a == a ? D(a) : D(0);
@@ -136,7 +163,10 @@ static WriteRun<T> writer(Pixel pixel) {
 // Where position i of an endless line finds its pixel among n real ones; -1: nowhere, the value is `cval`.
 static inline std::ptrdiff_t border_index(std::ptrdiff_t i, std::ptrdiff_t n, Border border) {
     if (i >= 0 && i < n) return i;
-    const auto modulo = [i](std::ptrdiff_t period) { return (i % period + period) % period; };
+    const auto modulo = [i](std::ptrdiff_t period) {
+        if (i >= -period && i < 2 * period) return i < 0 ? i + period : i < period ? i : i - period;  // no division
+        return (i % period + period) % period;
+    };
     switch (border) {
         case Border::constant: return -1;
         case Border::nearest: return i < 0 ? 0 : n - 1;
@@ -154,34 +184,70 @@ static inline std::ptrdiff_t border_index(std::ptrdiff_t i, std::ptrdiff_t n, Bo
     __builtin_unreachable();
 }
 
-// Copies the rows x columns window at (y, x) of one plane, which may lie partly or wholly outside, into `to`; fills up to
-// `stride` with zeros, so that whole vectors can be read.
+// The terms that make a plane of results, and the plane of pixels that one of them reads.
+static inline const Term* terms_of(const Job& job, std::ptrdiff_t plane) {
+    return job.terms + plane % job.channels_out * job.terms_each;
+}
+static inline const char* pixels_of(const Job& job, std::ptrdiff_t plane, const Term& term) {
+    return job.image.plane[plane / job.channels_out * job.channels_in + term.channel];
+}
+
+struct Window {  // rows x columns of what a term reads, from (y, x) on; it may lie partly or wholly outside the image
+    std::ptrdiff_t y, x, rows, columns;
+};
+
+// Copies a window of one plane of pixels into `to`; fills its rows up to `stride` with zeros, so that whole vectors can be read.
 template <class T>
-static void gather(const Job& job, std::ptrdiff_t plane, std::ptrdiff_t y, std::ptrdiff_t x, std::ptrdiff_t rows,
-                   std::ptrdiff_t columns, T* to, std::ptrdiff_t stride) {
+using Gather = void (*)(const Job& job, const Term& term, const char* pixels, const Window& window, T* to, std::ptrdiff_t stride);
+
+template <class T, class S, bool swapped>
+static void gather_as(const Job& job, const Term& term, const char* pixels, const Window& window, T* to, std::ptrdiff_t stride) {
     const auto& image = job.image;
-    const ReadRun<T> read = image.swapped ? reader<T, true>(image.pixel) : reader<T, false>(image.pixel);
-    const std::ptrdiff_t inside = clamp(-x, 0, columns), outside = clamp(image.width - x, inside, columns);
-    for (std::ptrdiff_t i = 0; i < rows; ++i, to += stride) {
-        const std::ptrdiff_t source = border_index(y + i, image.height, job.border);
-        const char* row = image.plane[plane] + source * image.row_stride;
-        const auto at_border = [&](std::ptrdiff_t j) {
-            const std::ptrdiff_t s = source < 0 ? -1 : border_index(x + j, image.width, job.border);
-            if (s < 0) {
-                to[j] = T(job.cval);
-            } else {
-                read(row + s * image.column_stride, image.column_stride, to + j, 1);
-            }
-        };
-        for (std::ptrdiff_t j = 0; j < inside; ++j) at_border(j);
+    const std::ptrdiff_t step = job.column_step, x = window.x * step - term.left;  // of the image
+    const std::ptrdiff_t inside = clamp((step - 1 - x) / step, 0, window.columns);
+    const std::ptrdiff_t outside = clamp((image.width - x + step - 1) / step, inside, window.columns);
+    for (std::ptrdiff_t i = 0; i < window.rows; ++i, to += stride) {
+        const std::ptrdiff_t source = border_index((window.y + i) * job.row_step - term.top, image.height, job.border);
         if (source < 0) {
-            for (std::ptrdiff_t j = inside; j < outside; ++j) to[j] = T(job.cval);
-        } else if (outside > inside) {
-            read(row + (x + inside) * image.column_stride, image.column_stride, to + inside, outside - inside);
+            for (std::ptrdiff_t j = 0; j < window.columns; ++j) to[j] = T(job.cval);
+        } else {
+            const char* const row = pixels + source * image.row_stride;
+            const auto at_border = [&](std::ptrdiff_t j) {
+                const std::ptrdiff_t s = border_index(x + j * step, image.width, job.border);
+                to[j] = s < 0 ? T(job.cval) : T(widen(fetch<S, swapped>(row + s * image.column_stride)));
+            };
+            for (std::ptrdiff_t j = 0; j < inside; ++j) at_border(j);
+            if (outside > inside) {
+                read_run<S, swapped>(row + (x + inside * step) * image.column_stride, step * image.column_stride, to + inside,
+                                     outside - inside);
+            }
+            for (std::ptrdiff_t j = outside; j < window.columns; ++j) at_border(j);
         }
-        for (std::ptrdiff_t j = outside; j < columns; ++j) at_border(j);
-        for (std::ptrdiff_t j = columns; j < stride; ++j) to[j] = T(0);
+        for (std::ptrdiff_t j = window.columns; j < stride; ++j) to[j] = T(0);
     }
+}
+
+template <class T, bool swapped>
+static Gather<T> gather_of(Pixel pixel) {
+    switch (pixel) {
+        case Pixel::b8: return gather_as<T, Bool, false>;
+        case Pixel::u8: return gather_as<T, std::uint8_t, false>;
+        case Pixel::i8: return gather_as<T, std::int8_t, false>;
+        case Pixel::u16: return gather_as<T, std::uint16_t, swapped>;
+        case Pixel::i16: return gather_as<T, std::int16_t, swapped>;
+        case Pixel::u32: return gather_as<T, std::uint32_t, swapped>;
+        case Pixel::i32: return gather_as<T, std::int32_t, swapped>;
+        case Pixel::u64: return gather_as<T, std::uint64_t, swapped>;
+        case Pixel::i64: return gather_as<T, std::int64_t, swapped>;
+        case Pixel::f16: return gather_as<T, Half, swapped>;
+        case Pixel::f32: return gather_as<T, float, swapped>;
+        case Pixel::f64: return gather_as<T, double, swapped>;
+    }
+    __builtin_unreachable();
+}
+template <class T>
+static Gather<T> gatherer(const Job& job) {
+    return job.image.swapped ? gather_of<T, true>(job.image.pixel) : gather_of<T, false>(job.image.pixel);
 }
 
 }  // namespace CORR2D_ISA

@@ -1,7 +1,7 @@
 // Correlation with a kernel that is a short sum of columns times rows: each window is summed along its rows, and those
-// sums down the columns, kh + kw multiply-adds a term in place of kh * kw.
+// sums down the columns, kh + kw multiply-adds in place of kh * kw.
 //
-// Both passes run over one tile of results while its row sums are in cache. The row pass has many vectors and one row in
+// Both passes run over one tile of results while its row sums are in cache. The row pass has many vectors of one row in
 // registers (each load is used once, so loads are the limit); the column pass is the register tile of direct.hpp.
 #pragma once
 #include "direct.hpp"
@@ -12,36 +12,46 @@
 namespace corr2d {
 namespace CORR2D_ISA {
 
-// to[i, j] = sum_u row[u] * x[i, j + u]; `columns` is a multiple of one vector.
+// to[j] = sum_u row[u] * x[j + u], from `column` on, C vectors at a time.
 template <class T, int C>
-static std::ptrdiff_t sum_rows(const T* x, std::ptrdiff_t x_stride, const T* row, std::ptrdiff_t kw, T* to, std::ptrdiff_t to_stride,
-                               std::ptrdiff_t rows, std::ptrdiff_t columns, std::ptrdiff_t column) {
+static CORR2D_INLINE std::ptrdiff_t sum_row(const T* x, const T* row, std::ptrdiff_t kw, T* to, std::ptrdiff_t columns,
+                                            std::ptrdiff_t column) {
     for (; column + C * lanes<T> <= columns; column += C * lanes<T>) {
-        for (std::ptrdiff_t i = 0; i < rows; ++i) {
-            const T* from = x + i * x_stride + column;
-            Vec<T> sum[C];
+        const T* from = x + column;
+        Vec<T> sum[C];
 #pragma GCC unroll 8
-            for (int c = 0; c < C; ++c) sum[c] = Vec<T>{};
-            for (std::ptrdiff_t u = 0; u < kw; ++u) {
+        for (int c = 0; c < C; ++c) sum[c] = Vec<T>{};
+        for (std::ptrdiff_t u = 0; u < kw; ++u, ++from) {
 #pragma GCC unroll 8
-                for (int c = 0; c < C; ++c) sum[c] += load(from + u + c * lanes<T>) * row[u];
-            }
-#pragma GCC unroll 8
-            for (int c = 0; c < C; ++c) store(to + i * to_stride + column + c * lanes<T>, sum[c]);
+            for (int c = 0; c < C; ++c) sum[c] += load(from + c * lanes<T>) * row[u];
         }
+#pragma GCC unroll 8
+        for (int c = 0; c < C; ++c) store(to + column + c * lanes<T>, sum[c]);
     }
     return column;
+}
+
+// The same for a block; `columns` is a multiple of one vector.
+template <class T>
+static void sum_rows(const T* x, std::ptrdiff_t x_stride, const T* row, std::ptrdiff_t kw, T* to, std::ptrdiff_t to_stride,
+                     std::ptrdiff_t rows, std::ptrdiff_t columns) {
+    for (std::ptrdiff_t i = 0; i < rows; ++i, x += x_stride, to += to_stride) {
+        std::ptrdiff_t done = sum_row<T, 8>(x, row, kw, to, columns, 0);
+        done = sum_row<T, 2>(x, row, kw, to, columns, done);
+        sum_row<T, 1>(x, row, kw, to, columns, done);
+    }
 }
 
 // The size of a tile of results. Its row sums reach kh - 1 rows further, so it is taller for tall kernels; together they
 // stay in half an L2 cache.
 struct SeparableLayout {
+    static constexpr std::ptrdiff_t most_rows = 192;
     std::ptrdiff_t rows, columns, stride;  // stride: of the window of pixels
 
     template <class T>
     static SeparableLayout of(const Job& job) {
-        const std::ptrdiff_t rows = min(clamp(4 * job.kh, 24, 120), job.out.height);
-        const std::ptrdiff_t columns = round_up(min(256, job.out.width), lanes<T>);
+        const std::ptrdiff_t rows = min(clamp(4 * job.kh, 96, most_rows), job.out.height);
+        const std::ptrdiff_t columns = round_up(min(128, job.out.width), lanes<T>);
         return {rows, columns, round_up(columns + job.kw - 1, lanes<T>)};
     }
 };
@@ -51,8 +61,8 @@ template <class T>
 static std::size_t separable_scratch_bytes(const Job& job) {
     const SeparableLayout layout = SeparableLayout::of<T>(job);
     const std::ptrdiff_t height = layout.rows + job.kh - 1;
-    return std::size_t(height * (layout.stride + layout.columns) + 2 * layout.rows * layout.columns) * sizeof(T) +
-           direct_scratch_bytes<T>(job);
+    return std::size_t(height * (layout.stride + layout.columns)) * sizeof(T) +
+           std::size_t(layout.rows * layout.columns) * (sizeof(T) + sizeof(double)) + direct_scratch_bytes<T>(job);
 }
 
 template <class T>
@@ -61,73 +71,101 @@ class SeparableBand {
     SeparableBand(const Job& job, char* memory)
         : job(job),
           layout(SeparableLayout::of<T>(job)),
-          groups(job.kh, 1),
-          window(reinterpret_cast<T*>(memory)),
+          sums(reinterpret_cast<T*>(memory + layout.rows * layout.columns * std::ptrdiff_t(sizeof(double))),
+               reinterpret_cast<double*>(memory), layout.columns),
+          window(sums.results + layout.rows * layout.columns),
           row_sums(window + (layout.rows + job.kh - 1) * layout.stride),
-          results(row_sums + (layout.rows + job.kh - 1) * layout.columns),
-          term(results + layout.rows * layout.columns),
-          band(job, reinterpret_cast<char*>(term + layout.rows * layout.columns)),
+          band(job, reinterpret_cast<char*>(row_sums + (layout.rows + job.kh - 1) * layout.columns)),
+          gather(gatherer<T>(job)),
           write(writer<T>(job.out.pixel)) {}
 
     void run(std::ptrdiff_t plane, std::ptrdiff_t begin, std::ptrdiff_t end) {
-        for (std::ptrdiff_t y = begin; y < end; y += layout.rows) {
-            for (std::ptrdiff_t x = 0; x < job.out.width; x += layout.columns) {
-                tile(plane, y, x, min(layout.rows, end - y), min(layout.columns, job.out.width - x));
-            }
-        }
+        const Window& inside = band.where_inside();
+        const std::ptrdiff_t width = job.out.width;
+        if (!band.reads_in_place(plane) || inside.columns < lanes<T>) return tiles(plane, begin, end, 0, width, false);
+        const std::ptrdiff_t first = clamp(inside.y, begin, end), last = clamp(inside.y + inside.rows, first, end);
+        tiles(plane, begin, first, 0, width, false);
+        tiles(plane, first, last, 0, inside.x, false);
+        tiles(plane, first, last, inside.x, inside.x + inside.columns, true);
+        tiles(plane, first, last, inside.x + inside.columns, width, false);
+        tiles(plane, last, end, 0, width, false);
     }
 
     bool met_nan() const { return nan_met || band.met_nan; }
 
   private:
-    void tile(std::ptrdiff_t plane, std::ptrdiff_t y, std::ptrdiff_t x, std::ptrdiff_t rows, std::ptrdiff_t columns) {
-        const std::ptrdiff_t height = rows + job.kh - 1, whole = round_up(columns, lanes<T>);
-        const std::ptrdiff_t top = y - job.top, left = x - job.left, width = columns + job.kw - 1;
-        const T* pixels = window;
-        std::ptrdiff_t stride = layout.stride;
-        const bool inside = top >= 0 && top + height <= job.image.height && left >= 0 && left + whole + job.kw - 1 <= job.image.width;
-        if (inside && band.reads_in_place(plane)) {
-            stride = job.image.row_stride / std::ptrdiff_t(sizeof(T));
-            pixels = reinterpret_cast<const T*>(job.image.plane[plane]) + top * stride + left;
-        } else {
-            gather(job, plane, top, left, height, width, window, stride);
-        }
-        const bool in_place = band.writes_in_place(plane, columns) && whole == columns;
-        T* const to = in_place ? band.out_at(plane, y, x) : results;
-        const std::ptrdiff_t to_stride = in_place ? job.out.row_stride / std::ptrdiff_t(sizeof(T)) : layout.columns;
-        for (std::ptrdiff_t r = 0; r < job.rank; ++r) {
-            const T* row = static_cast<const T*>(job.rows) + r * job.kw;
-            std::ptrdiff_t done = sum_rows<T, 8>(pixels, stride, row, job.kw, row_sums, layout.columns, height, whole, 0);
-            done = sum_rows<T, 2>(pixels, stride, row, job.kw, row_sums, layout.columns, height, whole, done);
-            sum_rows<T, 1>(pixels, stride, row, job.kw, row_sums, layout.columns, height, whole, done);
-            const Weights<T> column{static_cast<const T*>(job.columns) + r * job.kh, job.kh, 1, 1};
-            if (r == 0) {
-                correlate_block<T>({row_sums, layout.columns, to, to_stride, rows, whole, T(job.bias), nullptr, false}, column, groups);
-                continue;
-            }
-            correlate_block<T>({row_sums, layout.columns, term, layout.columns, rows, whole, T(0), nullptr, false}, column, groups);
-            for (std::ptrdiff_t i = 0; i < rows; ++i) {
-                for (std::ptrdiff_t j = 0; j < whole; ++j) to[i * to_stride + j] += term[i * layout.columns + j];
+    void tiles(std::ptrdiff_t plane, std::ptrdiff_t begin, std::ptrdiff_t end, std::ptrdiff_t first, std::ptrdiff_t last,
+               bool reads_in_place) {
+        for (std::ptrdiff_t y = begin; y < end; y += layout.rows) {
+            for (std::ptrdiff_t x = first; x < last; x += layout.columns) {
+                tile(plane, y, x, min(layout.rows, end - y), min(layout.columns, last - x), reads_in_place);
             }
         }
-        // Of several terms, inf - inf would make NaN of what the whole kernel leaves infinite: rows that see such a pixel go
-        // direct. Row by row, so that they are the same ones however the rows are split over threads.
-        std::ptrdiff_t seen = 0, bad = -1, direct = 0;  // rows of pixels; the last that is not finite; results direct owes
-        for (std::ptrdiff_t i = 0; i < rows; ++i) {
-            for (; job.rank > 1 && seen < i + job.kh; ++seen) {
-                if (!all_finite(pixels + seen * stride, width)) bad = seen;
+    }
+
+    void tile(std::ptrdiff_t plane, std::ptrdiff_t y, std::ptrdiff_t x, std::ptrdiff_t rows, std::ptrdiff_t columns,
+              bool reads_in_place) {
+        const std::ptrdiff_t whole = round_up(columns, lanes<T>);
+        if (reads_in_place) {  // whole vectors: from further left, over results already there
+            reads_in_place = x + columns - whole >= band.where_inside().x;
+            if (reads_in_place) {
+                x += columns - whole;
+                columns = whole;
             }
-            if (bad >= i) {
-                ++direct;
-                continue;
-            }
-            band.gathered(plane, y + i - direct, y + i, x, x + columns);
-            direct = 0;
-            if (in_place) continue;
-            char* place = job.out.plane[plane] + (y + i) * job.out.row_stride + x * job.out.column_stride;
-            nan_met |= write(results + i * layout.columns, place, job.out.column_stride, columns);
         }
-        band.gathered(plane, y + rows - direct, y + rows, x, x + columns);
+        const bool in_place = job.terms_each == 1 && job.terms[0].rank == 1 && job.kh <= most_taps<T> && whole == columns &&
+                              band.writes_in_place(plane, columns);
+        bool goes_direct[SeparableLayout::most_rows] = {};
+        sums.start(rows, whole, job.bias);
+        for (std::ptrdiff_t t = 0; t < job.terms_each; ++t) {
+            const Term& term = terms_of(job, plane)[t];
+            const std::ptrdiff_t height = rows + term.kh - 1, width = columns + term.kw - 1;
+            const T* pixels = window;
+            std::ptrdiff_t stride = layout.stride;
+            if (reads_in_place) {
+                pixels = band.pixels_at(plane, term, y, x);
+                stride = band.x_stride();
+            } else {
+                gather(job, term, pixels_of(job, plane, term), {y, x, height, width}, window, stride);
+            }
+            for (std::ptrdiff_t r = 0; r < term.rank; ++r) {
+                const T* const row = static_cast<const T*>(term.rows) + r * term.kw;
+                const Weights<T> column{static_cast<const T*>(term.columns) + r * term.kh, term.kh, 1, term.kh};
+                sum_rows(pixels, stride, row, term.kw, row_sums, layout.columns, height, whole);
+                if (in_place) {
+                    correlate_block<T>({row_sums, layout.columns, band.out_at(plane, y, x), job.out.row_stride / std::ptrdiff_t(sizeof(T)),
+                                        rows, whole, false, T(job.bias)},
+                                       column);
+                } else {
+                    sums.add(row_sums, layout.columns, column, Parts<T>(term.kh, 1));
+                }
+            }
+            if (term.rank > 1) mark_infinite(pixels, stride, rows, width, term.kh, goes_direct);
+        }
+        if (!in_place) sums.finish();
+        for (std::ptrdiff_t i = 0, end = 0; i < rows; ++i) {
+            if (goes_direct[i]) {
+                for (end = i + 1; end < rows && goes_direct[end];) ++end;
+                band.gathered(plane, y + i, y + end, x, x + columns);
+                i = end - 1;
+            } else if (!in_place) {
+                band.mend_near_ties(plane, y + i, x, columns, sums.results + i * sums.stride);
+                char* const to = job.out.plane[plane] + (y + i) * job.out.row_stride + x * job.out.column_stride;
+                nan_met |= write(sums.results + i * sums.stride, to, job.out.column_stride, columns);
+            }
+        }
+    }
+
+    // Of several columns times rows, inf - inf would make NaN of what the whole kernel leaves infinite: rows that see such a
+    // pixel go direct. Row by row, so that they are the same ones however the rows are split over threads.
+    static void mark_infinite(const T* pixels, std::ptrdiff_t stride, std::ptrdiff_t rows, std::ptrdiff_t width, std::ptrdiff_t kh,
+                              bool* goes_direct) {
+        std::ptrdiff_t bad = -1;  // the last row of pixels that is not finite
+        for (std::ptrdiff_t v = 0; v < rows + kh - 1; ++v) {
+            if (!all_finite(pixels + v * stride, width)) bad = v;
+            const std::ptrdiff_t i = v - kh + 1;
+            if (i >= 0 && bad >= i) goes_direct[i] = true;
+        }
     }
 
     static bool all_finite(const T* pixels, std::ptrdiff_t n) {
@@ -138,9 +176,10 @@ class SeparableBand {
 
     const Job& job;
     const SeparableLayout layout;
-    const Groups<T> groups;
-    T *const window, *const row_sums, *const results, *const term;
+    Sums<T> sums;
+    T *const window, *const row_sums;
     Band<T> band;
+    const Gather<T> gather;
     const WriteRun<T> write;
     bool nan_met = false;
 };

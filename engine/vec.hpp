@@ -2,6 +2,8 @@
 // a * b + c becomes one fused instruction where the machine has it.
 #pragma once
 #include <cstddef>
+#include <cstdint>
+#include <type_traits>
 
 namespace corr2d {
 namespace CORR2D_ISA {
@@ -31,6 +33,12 @@ using Vec = typename VectorOf<T>::type;
 
 template <class T>
 static constexpr std::ptrdiff_t lanes = vector_bytes / std::ptrdiff_t(sizeof(T));
+
+// What comparing vectors gives: lanes of -1 and 0.
+template <class T>
+using Mask = decltype(Vec<T>{} < Vec<T>{});
+template <class T>
+using Lane = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
 
 template <class T>
 static inline Vec<T> load(const T* p) {

@@ -370,7 +370,7 @@ WAYS = ("direct", "separable", "fft")
 @pytest.fixture
 def ways_taken(monkeypatch):
     """The ways that the engine was asked to go, as they are taken."""
-    taken, position = [], 8  # of `way` in Correlation's arguments
+    taken, position = [], 9  # of `way` in Correlation's arguments
     engine = _engine.Correlation
 
     def correlation(*arguments):

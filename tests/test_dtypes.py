@@ -279,12 +279,12 @@ def test_error_text_for_what_holds_no_numbers(name, error, message, value):
     [
         ("`image` must have at least two axes (rows, columns), got shape ().", 1.0, [[1.0]]),
         ("`image` must have at least two axes (rows, columns), got shape (3,).", [1.0, 2.0, 3.0], [[1.0]]),
-        ("`kernel` must have two axes (kh, kw), neither empty, got shape ().", THREE, 1.0),
-        ("`kernel` must have two axes (kh, kw), neither empty, got shape (2,). "
+        ("`kernel` must have two axes (kh, kw) or four (c_out, c_in, kh, kw), none empty, got shape ().", THREE, 1.0),
+        ("`kernel` must have two axes (kh, kw) or four (c_out, c_in, kh, kw), none empty, got shape (2,). "
          "Write a row as kernel[None, :], a column as kernel[:, None].", THREE, [1.0, 2.0]),
-        ("`kernel` must have two axes (kh, kw), neither empty, got shape (0, 3).", THREE, np.ones((0, 3))),
-        ("`kernel` must have two axes (kh, kw), neither empty, got shape (3, 0).", THREE, np.ones((3, 0))),
-        ("`kernel` must have two axes (kh, kw), neither empty, got shape (1, 1, 1).", THREE, [[[1.0]]]),
+        ("`kernel` must have two axes (kh, kw) or four (c_out, c_in, kh, kw), none empty, got shape (0, 3).", THREE, np.ones((0, 3))),
+        ("`kernel` must have two axes (kh, kw) or four (c_out, c_in, kh, kw), none empty, got shape (3, 0).", THREE, np.ones((3, 0))),
+        ("`kernel` must have two axes (kh, kw) or four (c_out, c_in, kh, kw), none empty, got shape (1, 1, 1).", THREE, [[[1.0]]]),
         ("`kernel` must be finite, got 2 NaN or infinite weights.", THREE, [[np.nan, 1.0, -np.inf]]),
     ],
 )  # fmt: skip

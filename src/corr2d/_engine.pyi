@@ -1,5 +1,6 @@
 """The compiled engine (engine/bindings.cpp)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -14,16 +15,16 @@ class Correlation:
     def __init__(
         self,
         image: NDArray[Any],
-        kernel: NDArray[Any],
         out: NDArray[Any],
-        top: int,
-        left: int,
+        terms: Sequence[tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any] | None, int, int]],
+        row_step: int,
+        column_step: int,
         border: int,
         cval: float,
         bias: float,
+        near_tie: float,
         way: int,
-        columns: NDArray[Any],
-        rows: NDArray[Any],
+        in_float64: bool,
         tile: int,
     ) -> None: ...
     def run(self, begin: int, end: int) -> bool: ...

@@ -9,8 +9,28 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _engine
-from .borders import Mode, Padding, Pads, resolve_mode, resolve_padding
-from .dtypes import as_image, as_weights, channels_first, exceeds_float64, result_dtype
+from .borders import (
+    NO_STEPS,
+    Mode,
+    Padding,
+    Pads,
+    Steps,
+    reach,
+    resolve_mode,
+    resolve_padding,
+    resolve_steps,
+    result_shape,
+)
+from .dtypes import (
+    DOUBLE,
+    as_image,
+    as_weights,
+    channels_first,
+    exceeds_float64,
+    mixing_channels,
+    result_dtype,
+)
+from .phases import phases
 from .planning import ALGORITHMS, Algorithm, Plan, choose
 from .threads import WORTH_A_THREAD, resolve_threads, run_all
 
@@ -27,6 +47,8 @@ def corr2d(
     padding: Padding = "valid",
     mode: Mode = "constant",
     cval: float = 0.0,
+    stride: int | tuple[int, int] = 1,
+    dilation: int | tuple[int, int] = 1,
     channel_axis: int | None = None,
     dtype: DTypeLike | None = None,
     out: Any = None,
@@ -35,15 +57,17 @@ def corr2d(
 ) -> Any:
     """Slide `kernel` over `image` and sum the products, without flipping it.
 
-    ``out[y, x] = sum_v sum_u kernel[v, u] * image[y + v - top, x + u - left]``
+    ``out[y, x] = sum_v sum_u kernel[v, u] * image[y * s + v * d - top, x * s + u * d - left]``,
+    with a stride s and a dilation d of 1 unless given.
 
     Parameters
     ----------
     image : (..., h, w) array
         Any real dtype, any unit. Leading axes are a batch. A torch tensor gives a torch tensor, with
         gradients.
-    kernel : (kh, kw) array
-        Even and odd sizes both work; finite.
+    kernel : (kh, kw) or (c_out, c_in, kh, kw) array
+        Even and odd sizes both work; finite. With four axes it mixes channels:
+        ``out[o] = sum_i corr2d(image[i], kernel[o, i])``.
     padding : {"valid", "same", "full"}, int or (top, bottom, left, right)
         "valid": only where the kernel lies inside the image. "same": as large as the image; the kernel's
         centre is (kh // 2, kw // 2), scipy.ndimage's rule. "full": wherever the two touch.
@@ -52,8 +76,13 @@ def corr2d(
         "mirror" does not (NumPy's, OpenCV's and torch's "reflect").
     cval : float
         The value beyond the border where `mode` is "constant".
+    stride : int or (rows, columns)
+        From one result to the next: every so many-th of those that 1 gives, and only those are computed.
+    dilation : int or (rows, columns)
+        From one pixel that the kernel sees to the next.
     channel_axis : int, optional
-        The axis of the colours; each is filtered on its own, and the axis stays where it is.
+        The axis of the colours, which stays where it is. A (kh, kw) kernel filters each on its own. A kernel
+        that mixes channels takes axis -3 unless told otherwise.
     dtype : dtype, optional
         Of the result. An integer type rounds half to even and saturates.
     out : (..., h', w') array, optional
@@ -66,10 +95,11 @@ def corr2d(
     Returns
     -------
     (..., h', w') array
-        ``h' = h + top + bottom - kh + 1``. float32 for bool, 8- and 16-bit integers, float16 and float32;
-        float64 for 32- and 64-bit integers and float64. Unit: image unit x kernel unit. A NaN or infinity
-        reaches exactly the results whose window holds it. Rounding: at most 1e-6 (float32; 3e-6 over a flat
-        picture) or 1e-12 (float64) of ``abs(kernel).sum() * abs(image).max()``; integer results are exact.
+        ``h' = (h + top + bottom - (kh - 1) * d - 1) // s + 1``. float32 for bool, 8- and 16-bit integers,
+        float16 and float32; float64 for 32- and 64-bit integers and float64. Unit: image unit x kernel
+        unit. A NaN or infinity reaches exactly the results whose window holds it. Rounding: at most 1e-6
+        (float32; 3e-6 over a flat picture) or 1e-12 (float64) of ``abs(kernel).sum() * abs(image).max()``;
+        integer results are the exact sum, rounded, and by FFT at most one level off.
 
     Warns
     -----
@@ -96,17 +126,18 @@ def corr2d(
         from .nn import corr2d_tensor
 
         return corr2d_tensor(
-            image, kernel, padding=padding, mode=mode, cval=cval, channel_axis=channel_axis, dtype=dtype,
-            out=out, threads=threads, algorithm=algorithm,
+            image, kernel, padding=padding, mode=mode, cval=cval, stride=stride, dilation=dilation,
+            channel_axis=channel_axis, dtype=dtype, out=out, threads=threads, algorithm=algorithm,
         )  # fmt: skip
-    pixels, weights = as_image(image), as_weights(kernel)
-    pads = resolve_padding(padding, weights.shape)
-    border = resolve_mode(mode, cval, padding)
+    pixels, weights = as_image(image), as_weights(kernel, mixing=True)
+    gaps = resolve_steps(dilation, "dilation")
     return correlate(
         pixels,
         weights,
-        pads,
-        border=border,
+        resolve_padding(padding, weights.shape[-2:], gaps),
+        stride=resolve_steps(stride, "stride"),
+        dilation=gaps,
+        border=resolve_mode(mode, cval, padding),
         cval=cval,
         channel_axis=channel_axis,
         dtype=dtype,
@@ -121,6 +152,8 @@ def correlate(
     weights: NDArray[np.float64],
     pads: Pads,
     *,
+    stride: Steps = NO_STEPS,
+    dilation: Steps = NO_STEPS,
     bias: float = 0.0,
     border: int = 0,
     cval: float = 0.0,
@@ -131,16 +164,26 @@ def correlate(
     algorithm: str = "auto",
 ) -> NDArray[Any]:
     """Do what `corr2d` promises, and add `bias`, on arrays and options already resolved."""
-    planes = channels_first(image, channel_axis, "image")
+    if weights.ndim == 4:
+        planes = mixing_channels(image, channel_axis, weights.shape[1], weights.shape)
+        batch = (*planes.shape[:-3], weights.shape[0])
+    else:
+        planes = channels_first(image, channel_axis, "image")
+        batch = planes.shape[:-2]
     if exceeds_float64(image):
         warn("`image` has integers beyond 2**53, which are rounded to float64.", stacklevel=3)
-    kh, kw = weights.shape
     h, w = planes.shape[-2:]
-    shape = (*planes.shape[:-2], h + pads.top + pads.bottom - kh + 1, w + pads.left + pads.right - kw + 1)
-    _check_fit(image.shape, (h, w), (kh, kw), shape[-2:])
-    if channel_axis is not None:
-        axis = channel_axis % image.ndim
-        shape = (*shape[1 : axis + 1], shape[0], *shape[axis + 1 :])
+    kernel = (weights.shape[-2], weights.shape[-1])
+    rows, columns = result_shape((h, w), kernel, pads, stride, dilation)
+    _check_fit(image.shape, (h, w), reach(kernel, dilation), (rows, columns), stride)
+    # The result has the colours where the image has them; `planes` in front, or before rows and columns.
+    front = 0 if weights.ndim == 2 else len(batch) - 1
+    axis = front if channel_axis is None else channel_axis % image.ndim
+    shape = (*batch, rows, columns)
+    if axis != front:
+        sizes = list(shape)
+        sizes.insert(axis, sizes.pop(front))
+        shape = tuple(sizes)
     if out is None:
         out_dtype = result_dtype(image.dtype, dtype)
         result = np.empty(shape, out_dtype)
@@ -149,9 +192,12 @@ def correlate(
         overlaps = np.may_share_memory(out, image) or np.may_share_memory(out, weights)
         result = np.empty(shape, out_dtype) if overlaps else out
 
-    target = result if channel_axis is None else np.moveaxis(result, channel_axis, 0)
-    plan = choose(target.shape, image.dtype, weights, out_dtype, cval=cval, bias=bias, algorithm=algorithm)
-    met_nan = _run(plan, planes, weights, target, pads, border, cval, bias, threads)
+    target = result if axis == front else np.moveaxis(result, axis, front)
+    plan = choose(
+        target.shape, image.dtype, weights, out_dtype,
+        stride=stride, dilation=dilation, cval=cval, bias=bias, algorithm=algorithm,
+    )  # fmt: skip
+    met_nan = _run(plan, planes, weights, target, pads, stride, dilation, border, cval, bias, threads)
     if met_nan:
         raise ValueError(
             f"`image` leads to NaN, which dtype={out_dtype.name} cannot hold. "
@@ -166,47 +212,60 @@ def correlate(
 def _run(
     plan: Plan,
     image: NDArray[Any],
-    weights: NDArray[Any],
+    weights: NDArray[np.float64],
     out: NDArray[Any],
     pads: Pads,
+    stride: Steps,
+    dilation: Steps,
     border: int,
     cval: float,
     bias: float,
     threads: int | None,
 ) -> bool:
     """Fill `out` in bands; say whether a NaN met an integer pixel."""
-    kernel = weights.astype(plan.sums, copy=False)
-    columns, rows = (kernel, kernel) if plan.factors is None else (f.astype(plan.sums) for f in plan.factors)
-    pixel_work = weights.size + 8 if plan.algorithm == "direct" else 40
+    kh, kw = weights.shape[-2:]
+    taps = weights[0].size if weights.ndim == 4 else weights.size
+    pixel_work = taps + 8 if plan.algorithm == "direct" else 40 * taps // (kh * kw)
     work = out.size * pixel_work
     threads = resolve_threads(threads, work)
+    way, in_float64 = ALGORITHMS.index(plan.algorithm), plan.sums == DOUBLE
 
-    way = ALGORITHMS.index(plan.algorithm)
-    rest = (border, cval, bias, way, columns, rows, plan.tile)
-    if threads == 1 and work < WORTH_A_THREAD:
-        whole = _engine.Correlation(image, kernel, out, pads.top, pads.left, *rest)
-        return whole.run(0, whole.units)
     # Rows so wide that one row of register tiles is more than a band are cut into strips of columns.
     strip = max(_LEAST_STRIP, _BAND_WORK // (_TILE_ROWS * pixel_work))
-    strips = [
-        _engine.Correlation(image, kernel, out[..., x : x + strip], pads.top, pads.left - x, *rest)
-        for x in range(0, out.shape[-1], strip)
-    ]
+    parts = []
+    for phase in phases((kh, kw), pads, stride, dilation):
+        results = out[..., *phase.results]
+        for x in range(0, results.shape[-1], strip):
+            some = results if strip >= results.shape[-1] else results[..., x : x + strip]
+            parts.append(
+                _engine.Correlation(
+                    image, some, phase.terms(weights, plan.factors, x), *phase.steps, border, cval, bias,
+                    plan.near_tie, way, in_float64, plan.tile,
+                )
+            )  # fmt: skip
+    if threads == 1 and work < WORTH_A_THREAD:
+        return any([part.run(0, part.units) for part in parts])  # noqa: C419 (all of them, NaN or not)
     bands = max(8 * threads, work // _BAND_WORK)
-    least = 1 if plan.algorithm == "fft" else _TILE_ROWS
-    step = max(1, -(-sum(part.units for part in strips) // (bands * least))) * least
+    # Whole register tiles, or whole columns of row sums, which reach kh - 1 rows further.
+    least = {"direct": _TILE_ROWS, "separable": max(_TILE_ROWS, min(4 * kh, 192)), "fft": 1}[plan.algorithm]
+    step = max(1, -(-sum(part.units for part in parts) // (bands * least))) * least
     tasks = [
         partial(part.run, unit, min(unit + step, part.units))
-        for part in strips
+        for part in parts
         for unit in range(0, part.units, step)
     ]
     return any(run_all(tasks, threads))
 
 
 def _check_fit(
-    shape: tuple[int, ...], image: tuple[int, int], kernel: tuple[int, int], result: tuple[int, int]
+    shape: tuple[int, ...],
+    image: tuple[int, int],
+    kernel: tuple[int, int],
+    result: tuple[int, int],
+    stride: Steps,
 ) -> None:
-    if min(image) < 1 and result != image:
+    as_large = (-(-image[0] // stride.rows), -(-image[1] // stride.columns))
+    if min(image) < 1 and result != as_large:
         raise ValueError(f"`image` has no pixels (shape {shape}): only padding='same' has an answer.")
     if min(image) > 0 and min(result) < 1:
         raise ValueError(

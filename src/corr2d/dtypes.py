@@ -1,13 +1,15 @@
 """Which arrays are pictures, what type a result has, and what type its sums are made in."""
 
-from math import isfinite
+from functools import cache
+from math import inf, isfinite
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-_SMALL = tuple(map(np.dtype, "?bBhHef"))  # float32 holds each of their values exactly
+SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
+_SMALL = tuple(map(np.dtype, "?bBhHef"))
 _WRITABLE = tuple(np.dtype(t) for t in ("f4", "f8", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"))
 
 
@@ -69,18 +71,38 @@ def channels_first(image: NDArray[Any], channel_axis: int | None, name: str) -> 
     return np.moveaxis(image, channel_axis, 0)
 
 
-def as_weights(value: ArrayLike, name: str = "kernel") -> NDArray[np.float64]:
-    """Give `value` as a contiguous, aligned (kh, kw) array of finite float64."""
-    found = as_real_array(value, name)
-    if found.ndim != 2 or found.size == 0:
-        hint = " Write a row as kernel[None, :], a column as kernel[:, None]." if found.ndim == 1 else ""
+def mixing_channels(
+    image: NDArray[Any], channel_axis: int | None, channels: int, shape: tuple[int, ...]
+) -> NDArray[Any]:
+    """Give a view with the colours before rows and columns, for a kernel of `shape` that takes so many."""
+    axis = -3 if channel_axis is None else channel_axis
+    if not isinstance(axis, Integral):
+        raise TypeError(f"`channel_axis` must be an integer, got {channel_axis!r}.")
+    if image.ndim < 3 or not -image.ndim <= axis < image.ndim:
         raise ValueError(
-            f"`{name}` must have two axes (kh, kw), neither empty, got shape {found.shape}.{hint}"
+            f"`image` must have an axis {axis} of channels beside rows and columns, got shape {image.shape}."
         )
+    if image.shape[axis] != channels:
+        hint = " Pass channel_axis=-1." if channel_axis is None and image.shape[-1] == channels else ""
+        raise ValueError(
+            f"`image` must have the {channels} channels that `kernel` (c_out, c_in, kh, kw) = {shape} takes, "
+            f"got {image.shape[axis]} on axis {axis} of shape {image.shape}.{hint}"
+        )
+    return image if axis == -3 else np.moveaxis(image, axis, -3)
+
+
+def as_weights(value: ArrayLike, name: str = "kernel", *, mixing: bool = False) -> NDArray[np.float64]:
+    """Give `value` as a contiguous, aligned array of finite float64: (kh, kw), or if `mixing` 4-D as well."""
+    found = as_real_array(value, name)
+    if (found.ndim != 2 and not (mixing and found.ndim == 4)) or found.size == 0:
+        hint = " Write a row as kernel[None, :], a column as kernel[:, None]." if found.ndim == 1 else ""
+        more = " or four (c_out, c_in, kh, kw), none" if mixing else ", neither"
+        raise ValueError(f"`{name}` must have two axes (kh, kw){more} empty, got shape {found.shape}.{hint}")
     weights = np.ascontiguousarray(found, np.float64)
     if not weights.flags.aligned:
         weights = weights.copy()
-    if not np.isfinite(weights).all():
+    # The sum of squares is quick, and finite unless a weight is not, or many are huge.
+    if not isfinite(np.vdot(weights, weights)) and not np.isfinite(weights).all():
         infinite = np.count_nonzero(~np.isfinite(weights))
         raise ValueError(f"`{name}` must be finite, got {infinite} NaN or infinite weights.")
     return weights
@@ -93,12 +115,18 @@ def exceeds_float64(image: NDArray[Any]) -> bool:
     return max(int(image.max()), -int(image.min())) > 2**53
 
 
+@cache
+def is_small(dtype: np.dtype[np.generic]) -> bool:
+    """Say whether float32 holds each value of a type exactly."""
+    return dtype.newbyteorder("=") in _SMALL
+
+
 def result_dtype(
     image: np.dtype[np.generic], asked: DTypeLike | None, name: str = "dtype"
 ) -> np.dtype[np.generic]:
     """Give the type of the result: `asked`, or float32 for small types and float64 for others."""
     if asked is None:
-        return np.dtype(np.float32 if image.newbyteorder("=") in _SMALL else np.float64)
+        return SINGLE if is_small(image) else DOUBLE
     rule = f"`{name}` must be one of {', '.join(t.name for t in _WRITABLE)}, in the machine's byte order"
     try:
         dtype = np.dtype(asked)
@@ -109,28 +137,69 @@ def result_dtype(
     return dtype
 
 
-def sum_dtype(
-    image: np.dtype[np.generic],
-    result: np.dtype[np.generic],
-    weights: NDArray[np.float64],
-    cval: float,
-    bias: float,
-) -> np.dtype[np.generic]:
-    """Give the type to make the sums in: float32 where it answers as well as float64.
+class Sums(NamedTuple):
+    """What the sums are made in, and how near to a tie an integer result must be to be summed again."""
+
+    dtype: np.dtype[Any]
+    near_tie: float = 0.0
+
+
+_IN_DOUBLE = Sums(DOUBLE)
+_LONGEST_SUM = 128  # taps that one float32 sum adds up: engine/direct.hpp
+
+
+def float_sums(
+    image: np.dtype[np.generic], result: np.dtype[np.generic], weights: NDArray[np.float64], cval: float
+) -> Sums:
+    """Give what the sums of a float result are made in: float32 where it answers as well as float64.
 
     A float32 result is held to 1e-6, which float32 sums keep unless a weight or `cval` is near the end of
     their range.
-    An integer result is exact, which they keep only while every partial sum is an integer below 2**24.
     """
-    single, double = np.dtype(np.float32), np.dtype(np.float64)
-    if image.newbyteorder("=") not in _SMALL or result == double:
-        return double
+    if result == DOUBLE or not is_small(image):
+        return _IN_DOUBLE
     magnitudes = np.abs(weights)
-    if result == single:
-        in_range = (magnitudes < 1e18) & ((magnitudes > 1e-18) | (magnitudes == 0))
-        cval_in_range = cval == 0 or 1e-18 < abs(cval) < 1e18 or not isfinite(cval)
-        return single if in_range.all() and cval_in_range else double
-    if image.kind == "f" or float(bias) % 1 or float(cval) % 1 or (weights % 1).any():
-        return double
+    in_range = (magnitudes < 1e18) & ((magnitudes > 1e-18) | (magnitudes == 0))
+    cval_in_range = cval == 0 or 1e-18 < abs(cval) < 1e18 or not isfinite(cval)
+    return Sums(SINGLE) if in_range.all() and cval_in_range else _IN_DOUBLE
+
+
+def largest_result(image: np.dtype[np.generic], magnitude: float, cval: float, bias: float) -> float:
+    """Bound integer results of a kernel whose magnitudes sum to `magnitude`: infinity where nothing does."""
+    if not is_small(image) or image.kind == "f" or not isfinite(cval):
+        return inf
     largest = 1 if image.kind == "b" else 2 ** (8 * image.itemsize)
-    return single if magnitudes.sum() * max(largest, abs(cval)) + abs(bias) < 2**24 else double
+    return magnitude * max(largest, abs(cval)) + abs(bias)
+
+
+def integer_sums(largest: float, weights: NDArray[np.float64], cval: float, bias: float) -> Sums:
+    """Give what the sums of an integer result are made in, so that each is rounded as the exact sum is.
+
+    float32 where every partial sum is a whole number of some 2**-n, and small enough to be exact; or where so
+    few results lie near a tie that those can be summed again.
+    """
+    if largest >= 2**24:
+        return _IN_DOUBLE
+    parts = _fineness(weights, bias)
+    if parts is not None and float(cval) % 1 == 0 and largest * parts < 2**24:
+        return Sums(SINGLE)
+    taps = weights[0].size if weights.ndim == 4 else weights.size
+    return summed_again(largest, min(taps, _LONGEST_SUM), weights.shape[-2], taps)
+
+
+def _fineness(weights: NDArray[np.float64], bias: float) -> int | None:
+    """Find the least 2**n, up to 2**15, that makes whole numbers of all weights and of the bias."""
+
+    def all_whole(parts: int) -> bool:
+        return float(bias) * parts % 1 == 0 and not np.any(weights * parts % 1)
+
+    if not all_whole(1 << 15):
+        return None
+    return next(1 << n for n in range(16) if all_whole(1 << n))
+
+
+def summed_again(largest: float, longest: int, kh: int, taps: int) -> Sums:
+    """Give float32 with a second look at near ties, if that pays, for sums of `longest` numbers."""
+    near_tie = (longest + 4) * 2.0**-24 * largest + 2e-7  # the rounded weights are 2 of the 4
+    nanoseconds = 2 * near_tie * (100 + 10 * kh + taps)
+    return Sums(SINGLE, near_tie) if nanoseconds < 0.3 + 0.02 * taps else _IN_DOUBLE

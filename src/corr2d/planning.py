@@ -9,8 +9,23 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _engine
+from .borders import NO_STEPS, Padding, Steps, resolve_padding, resolve_steps, result_shape
 from .costs import COSTS
-from .dtypes import as_image, as_weights, result_dtype, sum_dtype
+from .dtypes import (
+    DOUBLE,
+    SINGLE,
+    Sums,
+    as_image,
+    as_weights,
+    channels_first,
+    float_sums,
+    integer_sums,
+    largest_result,
+    mixing_channels,
+    result_dtype,
+    summed_again,
+)
+from .phases import count_phases
 from .threads import usable_cpus
 
 Algorithm = Literal["auto", "direct", "separable", "fft"]
@@ -19,19 +34,22 @@ ALGORITHMS = ("direct", "separable", "fft")  # in the order of engine/job.hpp
 DIRECT = ALGORITHMS.index("direct")
 _MOST_TERMS = 4
 _MEMORY = 64 << 20
+_KEPT = 16 << 20  # bytes of spectra: engine/fft.hpp
 _SMALL_TILE = 256  # whatever the number of threads
 _CLEARLY = 1.25  # times as fast, to be preferred to direct
 _NEAR = "nothing else would be clearly faster, and direct has the last digits right."
 # Multiply-adds below which direct is taken unasked: looking costs more.
 _WORTH_A_LOOK = 50_000
 _LONGEST_ROW = 128  # taps that one float32 sum may add up: engine/direct.hpp
+# Products of spectra are off by up to 3e-6 of the largest result: an integer by at most one level.
+_HALF_A_LEVEL = 2**16
 
 
 class Factors(NamedTuple):
     """A kernel as a sum of columns times rows."""
 
-    columns: NDArray[np.float64]  # (rank, kh)
-    rows: NDArray[np.float64]  # (rank, kw)
+    columns: NDArray[np.float64]  # (rank, kh), or (c_out, c_in, rank, kh)
+    rows: NDArray[np.float64]  # (rank, kw), or (c_out, c_in, rank, kw)
 
 
 @dataclass(frozen=True)
@@ -53,6 +71,8 @@ class Plan:
         Of the kernel as a sum of columns times rows, or 0 if it is no sum of a few.
     tile : int
         Side of the FFT's tiles.
+    near_tie : float
+        Integer results whose sum is so near to a tie are summed again in float64, so that they are exact.
     """
 
     algorithm: str
@@ -61,6 +81,7 @@ class Plan:
     milliseconds: dict[str, float] = field(default_factory=dict)
     rank: int = 0
     tile: int = 0
+    near_tie: float = 0.0
     factors: Factors | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
@@ -78,6 +99,10 @@ def plan(
     image: ArrayLike,
     kernel: ArrayLike,
     *,
+    padding: Padding = "same",
+    stride: int | tuple[int, int] = 1,
+    dilation: int | tuple[int, int] = 1,
+    channel_axis: int | None = None,
     dtype: DTypeLike | None = None,
     algorithm: Algorithm = "auto",
 ) -> Plan:
@@ -86,10 +111,10 @@ def plan(
     Parameters
     ----------
     image : (..., h, w) array
-        Only its shape and dtype matter; the result is taken to be of that shape too.
-    kernel : (kh, kw) array
+        Only its shape and dtype matter.
+    kernel : (kh, kw) or (c_out, c_in, kh, kw) array
         Its weights matter too: a kernel may be separable.
-    dtype, algorithm
+    padding, stride, dilation, channel_axis, dtype, algorithm
         As in `corr2d`.
 
     Returns
@@ -106,9 +131,20 @@ def plan(
     >>> plan(np.zeros((2048, 2048), np.float32), np.ones((15, 15))).algorithm
     'separable'
     """
-    pixels, weights = as_image(image), as_weights(kernel)
+    pixels, weights = as_image(image), as_weights(kernel, mixing=True)
+    steps, gaps = resolve_steps(stride, "stride"), resolve_steps(dilation, "dilation")
+    kh, kw = weights.shape[-2:]
+    if weights.ndim == 4:
+        planes = mixing_channels(pixels, channel_axis, weights.shape[1], weights.shape)
+        batch = (*planes.shape[:-3], weights.shape[0])
+    else:
+        planes = channels_first(pixels, channel_axis, "image")
+        batch = planes.shape[:-2]
+    h, w = planes.shape[-2:]
+    rows, columns = result_shape((h, w), (kh, kw), resolve_padding(padding, (kh, kw), gaps), steps, gaps)
+    shape = (*batch, max(rows, 0), max(columns, 0))
     out = result_dtype(pixels.dtype, dtype)
-    return choose(pixels.shape, pixels.dtype, weights, out, algorithm=algorithm)
+    return choose(shape, pixels.dtype, weights, out, stride=steps, dilation=gaps, algorithm=algorithm)
 
 
 def choose(
@@ -117,32 +153,40 @@ def choose(
     weights: NDArray[np.float64],
     out: np.dtype[Any],
     *,
+    stride: Steps = NO_STEPS,
+    dilation: Steps = NO_STEPS,
     cval: float = 0.0,
     bias: float = 0.0,
     algorithm: str = "auto",
 ) -> Plan:
     """Plan a correlation with results of `shape`, from pixels of `dtype`, to pixels of `out`."""
     check_algorithm(algorithm)
-    kh, kw = weights.shape
-    sums = sum_dtype(dtype, out, weights, cval, bias)
-    pixels = prod(shape)
+    if out.kind == "f":
+        largest = 0.0
+        direct = float_sums(dtype, out, weights, cval)
+        fft = direct.dtype
+    else:
+        each = np.abs(weights).sum() if weights.ndim == 2 else np.abs(weights).sum(axis=(1, 2, 3)).max()
+        largest = largest_result(dtype, float(each), cval, bias)
+        direct = integer_sums(largest, weights, cval, bias)
+        fft = SINGLE if largest < _HALF_A_LEVEL else DOUBLE
     if algorithm == "direct":
-        return _direct("as asked.", sums)
-    if algorithm == "auto" and (weights.size < 9 or pixels * weights.size < _WORTH_A_LOOK):
-        return _direct("the work is too little for anything else to pay.", sums)
-    # Products of spectra are not integers even where all sums of products are.
-    double = np.dtype(np.float64)
-    other_sums = double if out.kind in "iu" else sums
-    row_sums = double if kw > _LONGEST_ROW else other_sums
-    cost = {"direct": _direct_cost(pixels, weights.size, sums)}
-    tile, cost["fft"] = _best_tile(shape, kh, kw, other_sums)
-    one_term = _separable_cost(pixels, 1, kh, kw, row_sums)
+        return _direct("as asked.", direct)
+    taps = weights[0].size if weights.ndim == 4 else weights.size
+    if algorithm == "auto" and (taps < 9 or prod(shape) * taps < _WORTH_A_LOOK):
+        return _direct("the work is too little for anything else to pay.", direct)
+    job = _Job(shape, weights, stride, dilation)
+    cost = {"direct": job.direct_cost(direct.dtype)}
+    tile, cost["fft"] = job.best_tile(fft)
+    one_term = job.separable_cost(1, SINGLE if direct.dtype == SINGLE else DOUBLE)
     if algorithm == "auto" and cost["direct"] < _CLEARLY * min(cost["fft"], one_term):
         # Said before the kernel is taken apart, which takes as long as filtering a small picture.
-        return Plan("direct", _NEAR, sums, {name: ns / 1e6 for name, ns in cost.items()})
-    factors = _factors(weights, other_sums, 1 << 30 if algorithm == "separable" else _MOST_TERMS)
+        milliseconds = {name: ns / 1e6 for name, ns in cost.items()}
+        return Plan("direct", _NEAR, direct.dtype, milliseconds, near_tie=direct.near_tie)
+    most = 1 << 30 if algorithm == "separable" else _MOST_TERMS
+    factors, separable = _separable(weights, direct, most, largest if out.kind != "f" else None)
     if factors is not None:
-        cost["separable"] = _separable_cost(pixels, len(factors.rows), kh, kw, row_sums)
+        cost["separable"] = job.separable_cost(factors.rows.shape[-2], separable.dtype)
     milliseconds = {name: cost[name] / 1e6 for name in ALGORITHMS if name in cost}
     if algorithm == "auto":
         chosen, reason = min(cost, key=lambda name: cost[name]), f"the fastest of {len(cost)} that can do it."
@@ -150,20 +194,22 @@ def choose(
             chosen, reason = "direct", _NEAR
     else:
         chosen, reason = algorithm, "as asked."
+    sums = {"direct": direct, "separable": separable, "fft": Sums(fft)}[chosen]
     return Plan(
         chosen,
         reason,
-        {"direct": sums, "separable": row_sums, "fft": other_sums}[chosen],
+        sums.dtype,
         milliseconds,
-        0 if factors is None else len(factors.rows),
+        0 if factors is None else factors.rows.shape[-2],
         tile,
+        sums.near_tie,
         factors,
     )
 
 
 @cache
-def _direct(reason: str, sums: np.dtype[Any]) -> Plan:
-    return Plan("direct", reason, sums)
+def _direct(reason: str, sums: Sums) -> Plan:
+    return Plan("direct", reason, sums.dtype, near_tie=sums.near_tie)
 
 
 def check_algorithm(algorithm: object) -> None:
@@ -172,6 +218,46 @@ def check_algorithm(algorithm: object) -> None:
         names = ", ".join(map(repr, ("auto", *ALGORITHMS)))
         error = ValueError if isinstance(algorithm, str) else TypeError
         raise error(f"`algorithm` must be one of {names}, got {algorithm!r}.")
+
+
+def _separable(
+    weights: NDArray[np.float64], direct: Sums, most: int, largest: float | None
+) -> tuple[Factors | None, Sums]:
+    """Take a kernel apart, and say what its sums are made in; `largest` is None for float results."""
+    kh, kw = weights.shape[-2:]
+    if kw > _LONGEST_ROW or (direct.dtype == DOUBLE if largest is None else largest >= 2**24):
+        return _all_factors(weights, direct.dtype if largest is None else DOUBLE, most), Sums(DOUBLE)
+    factors = _all_factors(weights, SINGLE, most)
+    if factors is None or largest is None:
+        return factors, Sums(SINGLE)
+    # What cancels between the terms counts in each of them.
+    of_factors = float((np.abs(factors.columns).sum(-1) * np.abs(factors.rows).sum(-1)).sum())
+    larger = largest * max(1.0, of_factors / (float(np.abs(weights).sum()) or 1.0))
+    if direct == Sums(SINGLE) and larger < 2**24 and all(not (f % 1).any() for f in factors):
+        return factors, direct  # whole numbers all the way
+    rank, taps = factors.rows.shape[-2], weights[0].size if weights.ndim == 4 else weights.size
+    longest = (
+        kw + 4 + min(taps // kw * rank, _LONGEST_ROW)
+    )  # 4: the factors are as near as two roundings each
+    again = summed_again(larger, longest, kh, taps)
+    return (factors, again) if again.dtype == SINGLE else (_all_factors(weights, DOUBLE, most), again)
+
+
+def _all_factors(weights: NDArray[np.float64], sums: np.dtype[Any], most: int) -> Factors | None:
+    """Take apart the kernel of each pair of channels; those of a lower rank get terms of zeros."""
+    if weights.ndim == 2:
+        return _factors(weights, sums, most)
+    each = [_factors(kernel, sums, most) for kernel in weights.reshape(-1, *weights.shape[2:])]
+    found = [factors for factors in each if factors is not None]
+    if len(found) < len(each):
+        return None
+    rank = max(len(factors.rows) for factors in found)
+
+    def together(parts: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+        full = [np.pad(part, ((0, rank - len(part)), (0, 0))) for part in parts]
+        return np.reshape(full, (*weights.shape[:2], rank, -1))
+
+    return Factors(together([f.columns for f in found]), together([f.rows for f in found]))
 
 
 def _factors(weights: NDArray[np.float64], sums: np.dtype[Any], most: int) -> Factors | None:
@@ -196,39 +282,65 @@ def _factors(weights: NDArray[np.float64], sums: np.dtype[Any], most: int) -> Fa
     return Factors(np.array(columns), np.array(rows))
 
 
-def _direct_cost(pixels: int, taps: int, sums: np.dtype[Any]) -> float:
-    each, tap = COSTS[_engine.isa][sums.name].direct
-    return pixels * (each + tap * taps)
+class _Job:
+    """What a correlation costs, in nanoseconds on one thread."""
 
+    def __init__(
+        self, shape: tuple[int, ...], weights: NDArray[np.float64], stride: Steps, dilation: Steps
+    ) -> None:
+        self.shape = shape
+        self.pixels: int = prod(shape)
+        self.channels_out: int
+        self.channels_in: int
+        self.channels_out, self.channels_in = weights.shape[:2] if weights.ndim == 4 else (1, 1)
+        self.kh, self.kw = int(weights.shape[-2]), int(weights.shape[-1])
+        self.taps = self.channels_in * self.kh * self.kw
+        (self.phases_y, terms_y), (self.phases_x, terms_x) = map(count_phases, stride, dilation)
+        self.terms_y, self.terms_x = min(terms_y, self.kh), min(terms_x, self.kw)
+        self.terms = self.channels_in * self.terms_y * self.terms_x
 
-def _separable_cost(pixels: int, rank: int, kh: int, kw: int, sums: np.dtype[Any]) -> float:
-    each, tap = COSTS[_engine.isa][sums.name].separable
-    return pixels * rank * (each + tap * (kh + kw * (1 + kh / 128)))
+    def direct_cost(self, sums: np.dtype[Any]) -> float:
+        each, tap = COSTS[_engine.isa][sums.name].direct
+        return self.pixels * (each * self.terms + tap * self.taps)
 
+    def separable_cost(self, rank: int, sums: np.dtype[Any]) -> float:
+        each, tap = COSTS[_engine.isa][sums.name].separable
+        taps = self.terms_x * self.kh + self.terms_y * self.kw * (1 + self.kh / 128)
+        return self.pixels * self.channels_in * rank * (each * self.terms_y * self.terms_x + tap * taps)
 
-def _best_tile(shape: tuple[int, ...], kh: int, kw: int, sums: np.dtype[Any]) -> tuple[int, float]:
-    costs = {
-        side: _fft_cost(shape, kh, kw, side, pair)
-        for side, pair in COSTS[_engine.isa][sums.name].fft.items()
-        if side <= _SMALL_TILE or _fft_bytes(kh, kw, side, sums) <= _MEMORY
-    }
-    return min(costs.items(), key=lambda item: item[1])
+    def best_tile(self, sums: np.dtype[Any]) -> tuple[int, float]:
+        costs = {
+            side: self.fft_cost(side, pair, sums)
+            for side, pair in COSTS[_engine.isa][sums.name].fft.items()
+            if side <= _SMALL_TILE or self._fft_bytes(side, sums) <= _MEMORY
+        }
+        return min(costs.items(), key=lambda item: item[1])
 
+    def fft_cost(self, side: int, pair: float, sums: np.dtype[Any]) -> float:
+        """Count pairs of tiles as engine/fft.hpp lays them out; a spectrum more costs about half a pair."""
+        kh, kw = _ceil(self.kh, self.terms_y), _ceil(self.kw, self.terms_x)
+        bh, bw = min(kh, side // 2), min(kw, side // 2)
+        blocks = self._blocks(side)
+        h, w = _ceil(self.shape[-2], self.phases_y), _ceil(self.shape[-1], self.phases_x)
+        phases = self.phases_y * self.phases_x
+        tiles = phases * _ceil(h, side - bh + 1) * _ceil(w, side - bw + 1) * prod(self.shape[:-2])
+        kept = self.channels_out * blocks * self._plane(side, sums) * 2 <= _KEPT
+        each = pair if blocks == 1 else pair * (0.5 + blocks * (0.6 if kept else 1.0))
+        return _ceil(tiles, 2) * each + phases * pair / 2 * (self.channels_out * blocks if kept else 1)
 
-def _fft_cost(shape: tuple[int, ...], kh: int, kw: int, side: int, pair: float) -> float:
-    """Count pairs of tiles as engine/fft.hpp lays them out; a block of the kernel costs about half a pair."""
-    bh, bw = min(kh, side // 2), min(kw, side // 2)
-    blocks = _ceil(kh, bh) * _ceil(kw, bw)
-    tiles = _ceil(shape[-2], side - bh + 1) * _ceil(shape[-1], side - bw + 1) * prod(shape[:-2])
-    each = pair if blocks == 1 else pair * (0.5 + blocks)
-    return _ceil(tiles, 2) * each + pair / 2
+    def _blocks(self, side: int) -> int:
+        kh, kw = _ceil(self.kh, self.terms_y), _ceil(self.kw, self.terms_x)
+        return self.terms * _ceil(kh, side // 2) * _ceil(kw, side // 2)
 
+    def _plane(self, side: int, sums: np.dtype[Any]) -> int:
+        return side * (side + 64 // sums.itemsize) * sums.itemsize
 
-def _fft_bytes(kh: int, kw: int, side: int, sums: np.dtype[Any]) -> int:
-    """Count the planes that engine/fft.hpp keeps: of the kernel, and of each thread."""
-    whole = max(kh, kw) <= side // 2
-    planes = 2 + 2 * usable_cpus() if whole else 6 * usable_cpus()
-    return planes * side * (side + 64 // sums.itemsize) * sums.itemsize
+    def _fft_bytes(self, side: int, sums: np.dtype[Any]) -> int:
+        """Count what engine/fft.hpp keeps: the kernels' spectra, and the planes of each thread."""
+        blocks = self._blocks(side)
+        whole = self.channels_out * blocks == 1
+        planes = 2 + 2 * usable_cpus() if whole else 6 * usable_cpus()
+        return planes * self._plane(side, sums) + (0 if whole else _KEPT)
 
 
 def _ceil(a: int, b: int) -> int:

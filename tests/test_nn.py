@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from reference import both
 from torch.autograd import gradcheck, gradgradcheck
 
 from corr2d import corr2d
@@ -15,7 +17,17 @@ from corr2d.nn import Conv2D
 
 PADDINGS = ["same", "full", 3, (0, 2, 1, 3)]  # each is wider than half the 3 x 4 images below: borders meet
 KERNELS = [(1, 1), (2, 3), (3, 2)]
-NAN = float("nan")
+# Stride and dilation coprime, equal, with a common factor; strides larger than the kernels; other down than
+# across.
+STEPS = [
+    {"stride": stride, "dilation": dilation}
+    for stride, dilation in (
+        (2, 1), (1, 2), (2, 3), (3, 2), (2, 2), (4, 6), (6, 4), (7, 1), (1, 4), ((1, 3), (2, 1)),
+        ((4, 1), (2, 5)),
+    )
+]  # fmt: skip
+MIXING = [(2, 3, 2, 3), (1, 2, 3, 2), (3, 1, 1, 2)]  # c_out, c_in, kh, kw
+NAN, INF = float("nan"), float("inf")
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +37,27 @@ def _seed():
 
 def rand(*shape, dtype=torch.float64, grad=False):
     return torch.randn(shape, dtype=dtype).requires_grad_(grad)
+
+
+def image_for(kernel, step, batch=(), padding=0, spare=(1, 0)):
+    """An image of 3 x 2 results, and of `spare` rows and columns more; padding by name comes on top."""
+    (sy, sx), (dy, dx) = both(step["stride"]), both(step["dilation"])
+    h, w = (kernel[-2] - 1) * dy + 1 + 2 * sy + spare[0], (kernel[-1] - 1) * dx + 1 + sx + spare[1]
+    border = 2 * padding if isinstance(padding, int) else 0
+    channels = kernel[1:2] if len(kernel) == 4 else ()
+    return rand(*batch, *channels, max(h - border, 1), max(w - border, 1), grad=True)
+
+
+def assert_derivatives(function, *arguments):
+    """Hold the first and second derivatives against differences, along random directions."""
+    assert gradcheck(function, arguments, fast_mode=True)
+    assert gradgradcheck(function, arguments, fast_mode=True)
+
+
+def steps(some=STEPS):
+    return pytest.mark.parametrize(
+        "step", some, ids=lambda step: f"stride {step['stride']} dilation {step['dilation']}"
+    )
 
 
 def run_python(code):
@@ -159,6 +192,40 @@ def test_channel_axis_gradients():
     assert gradcheck(lambda i, k: corr2d(i, k, channel_axis=-1, padding="same"), (image, kernel))
 
 
+@pytest.mark.parametrize("kernel", [*KERNELS, *MIXING], ids=str)
+@steps()
+def test_gradients_do_not_change_the_values_of_any_step(step, kernel):
+    weights = rand(*kernel)
+    for options in ({}, {"padding": "same", "mode": "mirror"}, {"padding": (1, 0, 2, 3), "cval": 0.5}):
+        for batch in ((), (2,), (2, 1)):
+            image = image_for(kernel, step, batch).detach()
+            expected = corr2d(image.numpy(), weights.numpy(), **options, **step)
+            for grad in (False, True):
+                result = corr2d(image.clone().requires_grad_(grad), weights, **options, **step)
+                assert result.requires_grad == grad
+                np.testing.assert_array_equal(result.detach(), expected)
+
+
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("axis", [-3, -1, 0, 1, 2])
+def test_channels_are_mixed_on_any_axis(axis, grad):
+    image, kernel = rand(2, 3, 9, 8), rand(5, 3, 2, 2)
+    image.requires_grad_(grad)
+    expected = corr2d(image.detach().numpy(), kernel.numpy(), stride=2)
+    result = corr2d(image.movedim(-3, axis), kernel, channel_axis=axis, stride=2)
+    assert result.requires_grad == grad
+    np.testing.assert_array_equal(result.movedim(axis, -3).detach(), expected)
+
+
+@pytest.mark.parametrize("axis", [-1, 0])
+def test_gradients_of_channels_on_any_axis(axis):
+    image, kernel = (
+        rand(2, 3, 6, 5).movedim(-3, axis).contiguous().requires_grad_(),
+        rand(2, 3, 2, 2, grad=True),
+    )
+    assert_derivatives(partial(corr2d, channel_axis=axis, padding="same", dilation=2), image, kernel)
+
+
 def test_without_gradients_dtype_and_out_work():
     image, kernel = (200 * torch.rand(6, 7)).to(torch.uint8), torch.ones(2, 2)
     expected = corr2d(image.numpy(), kernel.numpy(), dtype=np.uint8)
@@ -202,12 +269,71 @@ def test_gradients_valid(kernel):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("padding", PADDINGS, ids=str)
 def test_gradients_of_every_border(padding, mode, kernel):
-    def correlate(image, kernel):
-        return corr2d(image, kernel, padding=padding, mode=mode, cval=0.5 if mode == "constant" else 0.0)
+    options = {"padding": padding, "mode": mode, "cval": 0.5 if mode == "constant" else 0.0}
+    assert_derivatives(partial(corr2d, **options), rand(3, 4, grad=True), rand(*kernel, grad=True))
 
-    arguments = rand(3, 4, grad=True), rand(*kernel, grad=True)
-    assert gradcheck(correlate, arguments)
-    assert gradgradcheck(correlate, arguments)
+
+BORDERS = [
+    {},
+    {"padding": 3, "cval": 0.5},
+    {"padding": "same", "mode": "mirror"},
+    {"padding": "full", "mode": "wrap"},
+]
+
+
+@pytest.mark.parametrize("first", range(len(STEPS)), ids=lambda i: f"{STEPS[i]}")
+@pytest.mark.parametrize(("nth", "kernel"), list(enumerate([*KERNELS[1:], *MIXING])), ids=str)
+def test_gradients_of_every_step(nth, kernel, first):
+    # Each step meets each kernel, and each of both each border.
+    step, options = STEPS[first], BORDERS[(first + nth) % len(BORDERS)]
+    image = image_for(kernel, step, (2,), options.get("padding", 0))
+    assert_derivatives(partial(corr2d, **options, **step), image, rand(*kernel, grad=True))
+
+
+@pytest.mark.parametrize("mode", MODES[1:])
+@steps([STEPS[3], STEPS[-1]])
+def test_gradients_of_steps_at_every_border(step, mode):
+    for kernel in (KERNELS[1], MIXING[0]):
+        options = {"padding": (5, 4, 0, 6), "mode": mode, **step}
+        image = rand(*kernel[1:-2], 4, 5, grad=True)
+        assert_derivatives(partial(corr2d, **options), image, rand(*kernel, grad=True))
+
+
+@pytest.mark.parametrize("kernel", [KERNELS[2], MIXING[0]], ids=str)
+@steps([STEPS[3], STEPS[5]])
+def test_third_derivatives(step, kernel):
+    def first(image, kernel):
+        return torch.autograd.grad(
+            corr2d(image, kernel, **step).pow(3).sum(), (image, kernel), create_graph=True
+        )
+
+    assert_derivatives(first, image_for(kernel, step), rand(*kernel, grad=True))
+
+
+@pytest.mark.parametrize("kernel", [(1, 1, 1, 1), (1, 1, 2, 3), (4, 3, 3, 2)], ids=str)
+@steps()
+def test_gradients_equal_torch(step, kernel):
+    # Of every number of rows and columns at the end that no window reaches.
+    for spare in range(max(both(step["stride"]))):
+        image, weights = image_for(kernel, step, (2,), spare=(spare, spare)), rand(*kernel, grad=True)
+        expected = torch.nn.functional.conv2d(image, weights, **step)
+        result = corr2d(image, weights, **step)
+        gradient = rand(*expected.shape)
+        for ours, theirs in zip(
+            torch.autograd.grad(result, (image, weights), gradient),
+            torch.autograd.grad(expected, (image, weights), gradient),
+            strict=True,
+        ):
+            torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_pixels_that_no_window_reaches_have_no_gradient():
+    image, kernel = rand(10, 12, grad=True), torch.ones(2, 2, dtype=torch.float64)
+    corr2d(image, kernel, stride=(5, 4), dilation=(1, 2)).sum().backward()
+    rows, columns = torch.zeros(10), torch.zeros(12)
+    rows[[0, 1, 5, 6]] = 1
+    columns[[0, 2, 4, 6, 8, 10]] = 1
+    assert image.grad.tolist() == torch.outer(rows, columns).tolist()
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -216,14 +342,25 @@ def test_gradients_where_the_border_is_longer_than_the_image(mode):
     assert gradcheck(lambda i, k: corr2d(i, k, padding=(4, 3, 5, 6), mode=mode), arguments)
 
 
-@pytest.mark.parametrize("shape", [(150, 1030), (70, 8, 9)])
-def test_weight_gradient_is_whole_across_blocks(shape):
-    image, kernel = rand(*shape), rand(3, 2, grad=True)
-    gradient = rand(*shape[:-2], shape[-2] - 2, shape[-1] - 1)
-    (ours,) = torch.autograd.grad(corr2d(image, kernel), kernel, gradient)
+@pytest.mark.parametrize("step", [{"stride": 1, "dilation": 1}, STEPS[2], STEPS[-1]], ids=str)
+@pytest.mark.parametrize("shape", [(150, 1030), (70, 30, 19), (300, 3, 70, 27), (2, 3, 170, 20)], ids=str)
+def test_weight_gradient_is_whole_across_blocks(shape, step, monkeypatch):
+    # The third is cut into more blocks than there are sums, and the last of them is smaller than the others.
+    monkeypatch.setattr("corr2d.nn._BLOCK", (40, 256))
+    (sy, sx), (dy, dx) = both(step["stride"]), both(step["dilation"])
+    image, kernel = rand(*shape), rand(*((2, 3) if len(shape) == 4 else ()), 3, 2, grad=True)
+    result = corr2d(image, kernel, **step)
+    gradient = rand(*result.shape)
+    (ours,) = torch.autograd.grad(result, kernel, gradient)
     h, w = gradient.shape[-2:]
-    expected = [[(gradient * image[..., v : v + h, u : u + w]).sum() for u in range(2)] for v in range(3)]
-    torch.testing.assert_close(ours, torch.tensor(expected), rtol=1e-12, atol=1e-10)
+    for v in range(3):
+        for u in range(2):
+            pixels = image[..., v * dy :: sy, u * dx :: sx][..., :h, :w]
+            if len(shape) < 4:
+                expected = (gradient * pixels).sum()
+            else:
+                expected = torch.einsum("nohw,nihw->oi", gradient, pixels)
+            torch.testing.assert_close(ours[..., v, u], expected, rtol=1e-12, atol=1e-10)
 
 
 def test_float32_weight_gradient_keeps_its_digits():
@@ -265,6 +402,51 @@ def test_nan_in_the_image_reaches_what_it_touches_and_raises_nowhere():
     assert torch.equal(image.grad.isnan(), touched)
 
 
+@pytest.mark.parametrize("kernel", [(3, 2), (2, 3, 3, 2)], ids=str)
+@steps()
+def test_nan_in_the_gradient_reaches_what_its_window_sees(step, kernel):
+    image, weights = image_for(kernel, step), rand(*kernel, grad=True)
+    (sy, sx), (dy, dx) = both(step["stride"]), both(step["dilation"])
+    result = corr2d(image, weights, **step)
+    for value in (NAN, INF):
+        gradient = torch.ones_like(result)
+        gradient[..., 1, 1] = value
+        of_image, of_kernel = torch.autograd.grad(result, (image, weights), gradient, retain_graph=True)
+        touched = torch.zeros(image.shape, dtype=torch.bool)
+        touched[..., sy : sy + 2 * dy + 1 : dy, sx : sx + dx + 1 : dx] = True
+        assert torch.equal(~of_image.isfinite(), touched)
+        assert not of_kernel.isfinite().any()
+
+
+def test_nan_of_one_kernel_stays_in_its_channels():
+    # As the gradient of a gradient: stride as large as the kernel, so that no zeros beyond the edge are met.
+    image, kernel = rand(3, 8, 9, grad=True), rand(2, 3, 2, 3, grad=True)
+    result = corr2d(image, kernel, stride=(2, 3))
+    gradient = torch.rand_like(result, requires_grad=True)
+    (of_kernel,) = torch.autograd.grad(result, kernel, gradient, create_graph=True)
+    weights = torch.ones_like(kernel)
+    weights[1, 2, 0, 1] = NAN
+    of_image, of_gradient = torch.autograd.grad(of_kernel, (image, gradient), weights)
+    touched = torch.zeros(image.shape, dtype=torch.bool)
+    touched[2, ::2, 1::3] = True
+    assert torch.equal(of_image.isnan(), touched)
+    assert of_gradient.isnan().flatten(1).all(1).tolist() == [False, True]
+    assert of_gradient[0].isfinite().all()
+
+
+def test_infinite_weights_of_a_gradient_stay_infinite():
+    # Of a size for which another way than the direct one would be taken.
+    image, kernel = torch.rand(200, 200).requires_grad_(), torch.rand(16, 16).requires_grad_()
+    result = corr2d(image, kernel)
+    gradient = torch.rand_like(result).requires_grad_()
+    (of_kernel,) = torch.autograd.grad(result, kernel, gradient, create_graph=True)
+    weights = torch.ones_like(kernel)
+    weights[3, 5] = INF
+    of_image, of_gradient = torch.autograd.grad(of_kernel, (image, gradient), weights)
+    assert (of_gradient == INF).all()
+    assert (of_image[15:-15, 15:-15] == INF).all()
+
+
 def test_nan_in_the_gradient_of_a_gradient_does_not_raise():
     image, kernel = rand(4, 4, grad=True), rand(2, 2, grad=True)
     (of_kernel,) = torch.autograd.grad(corr2d(image, kernel).square().sum(), kernel, create_graph=True)
@@ -279,25 +461,45 @@ def test_batch_of_narrow_gradients():
     )  # results are 8 x 8 x 4, like a colour picture
     corr2d(image, kernel).sum().backward()
     assert image.grad[:, 1:-1, 1:-1] == pytest.approx(kernel.detach().sum().expand(8, 7, 3))
+    # With its border the image is 5 x 7 x 4: in second derivatives it is correlated again.
+    assert_derivatives(partial(corr2d, padding=1), rand(5, 5, 2, grad=True), kernel)
 
 
-def test_empty_batch_and_empty_image():
+def test_a_gradient_that_is_a_negated_view():
+    pair, kernel = torch.randn(2, 5, 6, dtype=torch.complex128), rand(2, 2, grad=True)
+    image = pair[0].requires_grad_().conj().imag  # PyTorch's lazy minus sign
+    assert image.is_neg()
+    result = corr2d(image, kernel)
+    (ours,) = torch.autograd.grad(result, kernel, pair[1, :4, :5].conj().imag)
+    (expected,) = torch.autograd.grad(
+        corr2d(-pair[0].detach().imag.clone(), kernel), kernel, -pair[1, :4, :5].imag.clone()
+    )
+    assert torch.equal(ours, expected)
+
+
+@pytest.mark.parametrize("step", [{}, STEPS[3]], ids=str)
+@pytest.mark.parametrize("channels", [(), (2, 4)], ids=str)
+def test_empty_batch_and_empty_image(channels, step):
     for shape, padding in (((0, 4, 5), "valid"), ((0, 5), "same"), ((3, 4, 0), "same")):
+        shape = (*shape[:-2], *channels[1:], *shape[-2:])
         for mode in ("constant", "wrap") if padding == "same" else ("constant",):
-            image, kernel = rand(*shape, grad=True), rand(3, 3, grad=True)
-            result = corr2d(image, kernel, padding=padding, mode=mode)
+            image, kernel = rand(*shape, grad=True), rand(*channels, 2, 2, grad=True)
+            result = corr2d(image, kernel, padding=padding, mode=mode, **step)
             assert result.numel() == 0
             result.sum().backward()
             assert image.grad.shape == shape
-            assert kernel.grad.tolist() == [[0] * 3] * 3
+            assert kernel.grad.shape == kernel.shape
+            assert not kernel.grad.any()
 
 
-def test_threads_do_not_change_the_bits():
-    image, kernel = rand(3, 300, 700, dtype=torch.float32), rand(5, 4, dtype=torch.float32)
+@pytest.mark.parametrize("step", [{}, STEPS[3]], ids=str)
+@pytest.mark.parametrize(("batch", "kernel"), [((3,), (5, 4)), ((2, 2), (3, 2, 3, 2))])
+def test_threads_do_not_change_the_bits(batch, kernel, step):
+    image, kernel = rand(*batch, 300, 500, dtype=torch.float32), rand(*kernel, dtype=torch.float32)
     seen = set()
     for threads in (1, 2, 5, None):
         arguments = [t.clone().requires_grad_() for t in (image, kernel)]
-        result = corr2d(*arguments, padding="same", mode="mirror", threads=threads)
+        result = corr2d(*arguments, padding="same", mode="mirror", threads=threads, **step)
         gradients = torch.autograd.grad(result.square().sum(), arguments)
         seen.add(b"".join(t.detach().numpy().tobytes() for t in (result, *gradients)))
     assert len(seen) == 1
@@ -356,6 +558,20 @@ def test_out_must_be_a_tensor():
         (torch.ones(3), torch.ones(1, 1), {}),
         (torch.ones(3, 3), torch.ones(2), {}),
         (torch.ones(3, 3), torch.ones(1, 1, 2, 2), {}),
+        (torch.ones(3, 3), torch.ones(1, 2, 2), {}),
+        (torch.ones(3, 3), torch.ones(0, 1, 2, 2), {}),
+        (torch.ones(3, 9, 9), torch.ones(1, 2, 2, 2), {}),
+        (torch.ones(9, 9, 3), torch.ones(1, 3, 2, 2), {}),
+        (torch.ones(9, 9, 3), torch.ones(1, 3, 2, 2), {"channel_axis": 3}),
+        (torch.ones(9, 9, 3), torch.ones(1, 3, 2, 2), {"channel_axis": 1.0}),
+        (torch.ones(9, 9, 3), torch.ones(1, 3, 9, 9), {"channel_axis": -1, "dilation": 2}),
+        (torch.ones(0, 8, 3), torch.ones(2, 2), {"channel_axis": -1}),
+        (torch.ones(0, 8, 3), torch.ones(1, 3, 2, 2), {"channel_axis": -1, "padding": "full"}),
+        (torch.ones(3, 3), torch.ones(2, 2), {"stride": 0}),
+        (torch.ones(3, 3), torch.ones(2, 2), {"stride": 1.5}),
+        (torch.ones(3, 3), torch.ones(2, 2), {"dilation": (1, 0)}),
+        (torch.ones(3, 3), torch.ones(2, 2), {"dilation": (1, 2, 3)}),
+        (torch.ones(3, 3), torch.ones(2, 2), {"dilation": 3}),
         (torch.ones(3, 3), torch.tensor([[NAN]]), {}),
         (torch.ones(3, 3), torch.ones(4, 4), {}),
         (torch.ones(0, 3), torch.ones(2, 2), {}),

@@ -1,21 +1,24 @@
 """`corr2d` for torch: tensors in, tensors out, with gradients; and the layer made of it.
 
 The only module that imports torch. With y for the result, g for its gradient, I for the image with its border
-and K for the kernel, ``sum(g * y)`` is linear in each of g, I and K. Its three derivatives are therefore
-correlations again, and the derivatives of those are the same three: two `Function`s that name each other give
-gradients of any order.
+and K for the kernel, ``sum(g * y)`` is linear in each of g, I and K. Its derivative by one is made of the
+other two: by g it is the correlation, by I what the kernel spreads over the image, by K sums of products.
+Each of these, multiplied by a gradient of its own and summed, is ``sum(g * y)`` again. So three `Function`s
+that name each other give gradients of any order, whatever the stride, the dilation and the channels.
 """
 
 from functools import partial
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _engine
-from .borders import MODES, Mode, Padding, Pads, resolve_mode, resolve_padding
+from .borders import MODES, Mode, Padding, Pads, Steps, reach, resolve_mode, resolve_padding, resolve_steps
 from .correlate import corr2d, correlate
-from .dtypes import as_image, as_weights, channels_first, result_dtype
+from .dtypes import as_image, as_weights, result_dtype
+from .phases import count_phases, phases
 from .planning import DIRECT, Algorithm
 from .threads import resolve_threads, run_all
 
@@ -39,6 +42,8 @@ def corr2d_tensor(
     padding: Padding = "valid",
     mode: Mode = "constant",
     cval: float = 0.0,
+    stride: int | tuple[int, int] = 1,
+    dilation: int | tuple[int, int] = 1,
     channel_axis: int | None = None,
     dtype: Any = None,
     out: torch.Tensor | None = None,
@@ -55,9 +60,9 @@ def corr2d_tensor(
     ----------
     image : (..., h, w) tensor or array
         On the CPU, any real dtype; bfloat16 is read as float32.
-    kernel : (kh, kw) tensor or array
+    kernel : (kh, kw) or (c_out, c_in, kh, kw) tensor or array
         On the CPU; finite.
-    padding, mode, cval, channel_axis, threads, algorithm
+    padding, mode, cval, stride, dilation, channel_axis, threads, algorithm
         As in `corr2d`. Gradients choose their own algorithm.
     dtype : torch or NumPy dtype, optional
         As in `corr2d`; not where gradients are wanted.
@@ -89,8 +94,8 @@ def corr2d_tensor(
     pixels, weights = _as_array(image, "image"), _as_array(kernel, "kernel")
     if not _wants_gradient(image, kernel, out):
         return _without_gradient(
-            pixels, weights, out, padding=padding, mode=mode, cval=cval, channel_axis=channel_axis,
-            dtype=_numpy_dtype(dtype), threads=threads, algorithm=algorithm,
+            pixels, weights, out, padding=padding, mode=mode, cval=cval, stride=stride, dilation=dilation,
+            channel_axis=channel_axis, dtype=_numpy_dtype(dtype), threads=threads, algorithm=algorithm,
         )  # fmt: skip
     for name, value in (("dtype", dtype), ("out", out)):
         if value is not None:
@@ -98,16 +103,13 @@ def corr2d_tensor(
                 f"`{name}` cannot be given where gradients are wanted. "
                 f"Convert the result with .to(dtype), or pass image.detach() and kernel.detach()."
             )
-    pixels, weights = as_image(pixels), as_weights(weights)
-    channels_first(pixels, channel_axis, "image")  # the same refusals as without gradients
-    pads = resolve_padding(padding, (weights.shape[0], weights.shape[1]))
+    pixels, weights = as_image(pixels), as_weights(weights, mixing=True)
+    gaps = resolve_steps(dilation, "dilation")
+    pads = resolve_padding(padding, weights.shape[-2:], gaps)
+    way = _Way(resolve_steps(stride, "stride"), gaps, threads)
     border = _Border(pads, resolve_mode(mode, cval, padding), cval)
-    planes = _as_float_tensor(image, pixels)
     taps = kernel.to(torch.float64) if isinstance(kernel, torch.Tensor) else torch.from_numpy(weights.copy())
-    if channel_axis is None:
-        return _correlate(planes, taps, border, threads, algorithm)
-    planes = planes.movedim(channel_axis, 0)
-    return _correlate(planes, taps, border, threads, algorithm).movedim(0, channel_axis)
+    return _correlate(_as_float_tensor(image, pixels), taps, border, way, channel_axis, algorithm)
 
 
 class Conv2D(torch.nn.Module):
@@ -288,19 +290,32 @@ def _fold_border(padded: torch.Tensor, border: _Border, shape: torch.Size) -> to
 # Gradients
 
 
+class _Way(NamedTuple):
+    """How the kernel goes over the image."""
+
+    stride: Steps
+    dilation: Steps
+    threads: int | None
+
+
 def _correlate(
     image: torch.Tensor,
     weights: torch.Tensor,
     border: _Border,
-    threads: int | None,
+    way: _Way,
+    channel_axis: int | None,
     algorithm: Algorithm = "auto",
 ) -> torch.Tensor:
-    result: torch.Tensor = _Correlate.apply(image, weights, border, threads, algorithm)  # type: ignore[no-untyped-call]  # torch's
+    result: torch.Tensor = _Correlate.apply(image, weights, border, way, channel_axis, algorithm)  # type: ignore[no-untyped-call]  # torch's
     return result
 
 
 class _Correlate(torch.autograd.Function):
-    """The correlation of (..., h, w) float planes with (kh, kw) float64 weights, which need not be finite."""
+    """The derivative by g: the correlation of float planes with float64 weights, which need not be finite.
+
+    The weights are (kh, kw), or (c_out, c_in, kh, kw) for planes with c_in channels on `channel_axis`. The
+    other two Functions have the channels that weights mix before rows and columns.
+    """
 
     @staticmethod
     def forward(
@@ -308,21 +323,24 @@ class _Correlate(torch.autograd.Function):
         image: torch.Tensor,
         weights: torch.Tensor,
         border: _Border,
-        threads: int | None,
+        way: _Way,
+        channel_axis: int | None,
         algorithm: Algorithm,
     ) -> torch.Tensor:
         ctx.save_for_backward(image, weights)
-        ctx.border, ctx.threads = border, threads
+        ctx.border, ctx.way, ctx.channel_axis = border, way, channel_axis
+        taps = np.ascontiguousarray(weights.numpy(force=True))
         result = correlate(
-            image.detach().numpy(),
-            np.ascontiguousarray(weights.detach().numpy()),
+            image.numpy(force=True),
+            taps,
             border.pads,
+            stride=way.stride,
+            dilation=way.dilation,
             border=border.mode,
             cval=border.cval,
-            # Not None: a batch of gradients may look like a colour picture (test_batch_of_narrow_gradients).
-            channel_axis=0 if image.ndim > 2 else None,
-            threads=threads,
-            algorithm=algorithm,
+            channel_axis=channel_axis,
+            threads=way.threads,
+            algorithm=_able(algorithm, taps),
         )
         return torch.from_numpy(result)
 
@@ -330,43 +348,78 @@ class _Correlate(torch.autograd.Function):
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (gradient,) = gradients
         image, weights = ctx.saved_tensors
+        axis, front = ctx.channel_axis, 0 if weights.ndim == 2 else -3
+        if axis is not None:
+            image, gradient = image.movedim(axis, front), gradient.movedim(axis, front)
         of_image = of_weights = None
         if ctx.needs_input_grad[0]:
-            of_image = _image_gradient(gradient, weights, ctx.border, image.shape, ctx.threads)
+            of_image = _image_gradient(gradient, weights, image.shape, ctx.border, ctx.way)
+            if axis is not None:
+                of_image = of_image.movedim(front, axis)
         if ctx.needs_input_grad[1]:
-            of_weights = _weights_gradient(image, gradient, ctx.border, weights.shape, ctx.threads)
-        return of_image, of_weights, None, None, None
+            of_weights = _weights_gradient(image, gradient, weights.shape, ctx.border, ctx.way)
+        return of_image, of_weights, None, None, None, None
 
 
 def _image_gradient(
-    gradient: torch.Tensor, weights: torch.Tensor, border: _Border, shape: torch.Size, threads: int | None
+    gradient: torch.Tensor, weights: torch.Tensor, shape: torch.Size, border: _Border, way: _Way
 ) -> torch.Tensor:
     if gradient.numel() == 0:
         return gradient.new_zeros(shape)
-    kh, kw = weights.shape
-    everywhere = _NO_BORDER._replace(pads=Pads(kh - 1, kh - 1, kw - 1, kw - 1))
-    padded = _correlate(gradient, weights.flip(0, 1), everywhere, threads)
+    pads = border.pads
+    size = shape[-2] + pads.top + pads.bottom, shape[-1] + pads.left + pads.right
+    padded: torch.Tensor = _Spread.apply(gradient, weights, size, way)  # type: ignore[no-untyped-call]  # torch's
     return _fold_border(padded, border, shape)
 
 
 def _weights_gradient(
-    image: torch.Tensor, gradient: torch.Tensor, border: _Border, shape: torch.Size, threads: int | None
+    image: torch.Tensor, gradient: torch.Tensor, shape: torch.Size, border: _Border, way: _Way
 ) -> torch.Tensor:
     if gradient.numel() == 0:
         return gradient.new_zeros(shape, dtype=torch.float64)
     padded = _add_border(image, border)
-    sums: torch.Tensor = _ProductSums.apply(padded, gradient, threads)  # type: ignore[no-untyped-call]  # torch's
+    sums: torch.Tensor = _ProductSums.apply(padded, gradient, shape, way)  # type: ignore[no-untyped-call]  # torch's
     return sums
 
 
-class _ProductSums(torch.autograd.Function):
-    """The (kh, kw) float64 sums, over the batch, of `gradient` times the image shifted by (v, u)."""
+class _Spread(torch.autograd.Function):
+    """The derivative by I, which has `size` rows and columns: 0 where no window lies."""
 
     @staticmethod
-    def forward(ctx: Any, image: torch.Tensor, gradient: torch.Tensor, threads: int | None) -> torch.Tensor:
+    def forward(
+        ctx: Any, gradient: torch.Tensor, weights: torch.Tensor, size: tuple[int, int], way: _Way
+    ) -> torch.Tensor:
+        ctx.save_for_backward(gradient, weights)
+        ctx.way = way
+        return torch.from_numpy(_spread(gradient.numpy(force=True), weights.numpy(force=True), size, way))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        (image,) = gradients
+        gradient, weights = ctx.saved_tensors
+        of_gradient = of_weights = None
+        if ctx.needs_input_grad[0]:
+            of_gradient = _correlate(image, weights, _NO_BORDER, ctx.way, _channel_axis(image, weights))
+        if ctx.needs_input_grad[1]:
+            of_weights = _weights_gradient(image, gradient, weights.shape, _NO_BORDER, ctx.way)
+        return of_gradient, of_weights, None, None
+
+
+class _ProductSums(torch.autograd.Function):
+    """The derivative by K: over the batch, the float64 sums of `gradient` times the pixels a weight meets."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, image: torch.Tensor, gradient: torch.Tensor, shape: torch.Size, way: _Way
+    ) -> torch.Tensor:
         ctx.save_for_backward(image, gradient)
-        ctx.threads = threads
-        return torch.from_numpy(_product_sums(image.detach().numpy(), gradient.detach().numpy(), threads))
+        ctx.way = way
+        planes = [values.numpy(force=True) for values in (image, gradient)]
+        if len(shape) == 2:
+            planes = [values[..., None, :, :] for values in planes]
+        images, factors = (values.reshape(-1, *values.shape[-3:]) for values in planes)
+        sums = _product_sums(images, factors, (shape[-2], shape[-1]), way)
+        return torch.from_numpy(sums.reshape(shape))
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -374,44 +427,104 @@ class _ProductSums(torch.autograd.Function):
         image, gradient = ctx.saved_tensors
         of_image = of_gradient = None
         if ctx.needs_input_grad[0]:
-            of_image = _image_gradient(gradient, weights, _NO_BORDER, image.shape, ctx.threads)
+            of_image = _image_gradient(gradient, weights, image.shape, _NO_BORDER, ctx.way)
         if ctx.needs_input_grad[1]:
-            of_gradient = _correlate(image, weights, _NO_BORDER, ctx.threads)
-        return of_image, of_gradient, None
+            of_gradient = _correlate(image, weights, _NO_BORDER, ctx.way, _channel_axis(image, weights))
+        return of_image, of_gradient, None, None
 
 
-# Rows x columns of the gradient that are one kernel for the engine: their window fits an L2 cache.
+def _channel_axis(planes: Any, weights: Any) -> int | None:
+    """Say where the channels are once they are in front, or before rows and columns if `weights` mix them."""
+    # Not None: a batch of gradients may look like a colour picture (test_batch_of_narrow_gradients).
+    return 0 if weights.ndim == 2 and planes.ndim > 2 else None
+
+
+def _able(algorithm: Algorithm, weights: NDArray[np.float64]) -> Algorithm:
+    # The other two would make NaN of an infinite weight (test_infinite_weights_of_a_gradient_stay_infinite).
+    return algorithm if np.isfinite(weights).all() else "direct"
+
+
+def _spread(
+    gradient: NDArray[Any], weights: NDArray[np.float64], size: tuple[int, int], way: _Way
+) -> NDArray[Any]:
+    """Give each pixel the sum of ``weights[v, u] * gradient[y, x]`` over the windows that it lies in.
+
+    Along one axis ``weights[v] * gradient[y]`` goes to pixel ``y * s + v * d``. With ``g = gcd(s, d)`` write
+    ``v = v' * s/g + q``. Then that is pixel ``q * d + (y + v' * d/g) * s``: every s-th pixel from ``q * d``
+    on has the full correlation of the gradient with every s/g-th weight, flipped, at dilation d/g. Those of
+    different q do not meet, and no zeros need to stand between the pixels of the gradient.
+
+    Beyond its edge they do, as in padding="full": there a NaN or infinite weight, which only a gradient can
+    be, makes NaN of pixels that it would not reach in exact arithmetic.
+    """
+    stride, dilation, threads = way
+    if weights.ndim == 4:
+        weights = weights.swapaxes(0, 1)
+    (gap_y, terms_y), (gap_x, terms_x) = map(count_phases, stride, dilation)
+    gaps = Steps(gap_y, gap_x)
+    front = (*gradient.shape[:-3], len(weights)) if weights.ndim == 4 else gradient.shape[:-2]
+    image = np.zeros((*front, *size), gradient.dtype)
+    for v, u in product(range(min(terms_y, weights.shape[-2])), range(min(terms_x, weights.shape[-1]))):
+        taps = np.ascontiguousarray(weights[..., v::terms_y, u::terms_x][..., ::-1, ::-1])
+        full = resolve_padding("full", (taps.shape[-2], taps.shape[-1]), gaps)
+        rows, columns = gradient.shape[-2] + full.top, gradient.shape[-1] + full.left
+        top, left = v * dilation.rows, u * dilation.columns
+        correlate(
+            gradient,
+            taps,
+            full,
+            dilation=gaps,
+            channel_axis=_channel_axis(gradient, taps),
+            out=image[
+                ...,
+                top : top + rows * stride.rows : stride.rows,
+                left : left + columns * stride.columns : stride.columns,
+            ],
+            threads=threads,
+            algorithm=_able("auto", taps),
+        )
+    return image
+
+
+# Rows x columns of the gradient that are one kernel for the engine: their window fits an L2 cache. Of smaller
+# pictures, so many as have as many pixels.
 _BLOCK = (64, 512)
-# A fixed number of sums, each over every 64th block, added in order: the same bits for any number of threads
-# (test_threads_do_not_change_the_bits).
+# At least so many sums, each over every so many-th block, added in order. The shapes alone say how many: the
+# same bits for any number of threads (test_threads_do_not_change_the_bits).
 _SUMS = 64
 
 
-def _product_sums(image: NDArray[Any], gradient: NDArray[Any], threads: int | None) -> NDArray[np.float64]:
-    h, w = gradient.shape[-2:]
-    kh, kw = image.shape[-2] - h + 1, image.shape[-1] - w + 1
-    images, gradients = image.reshape(-1, *image.shape[-2:]), gradient.reshape(-1, h, w)
-    blocks = [
-        (plane, y, x)
-        for plane in range(len(gradients))
-        for y in range(0, h, _BLOCK[0])
-        for x in range(0, w, _BLOCK[1])
-    ]
+def _product_sums(
+    images: NDArray[Any], gradients: NDArray[Any], kernel: tuple[int, int], way: _Way
+) -> NDArray[np.float64]:
+    """Sum (n, c_out, h', w') gradients times the pixels of (n, c_in, h, w) images that each weight meets."""
+    (n, c_out, h, w), c_in = gradients.shape, images.shape[1]
+    (sy, sx), (below, beside) = way.stride, reach(kernel, way.dilation)
+    together = max(1, _BLOCK[0] * _BLOCK[1] // (h * w))
+    blocks = list(product(range(0, n, together), range(0, h, _BLOCK[0]), range(0, w, _BLOCK[1])))
+    each = min(len(blocks), -(-_SUMS // c_out))
 
-    def add(first: int) -> NDArray[np.float64]:
-        sums, block_sums = np.zeros((kh, kw)), np.empty((kh, kw))
-        for plane, y, x in blocks[first::_SUMS]:
-            factors = np.ascontiguousarray(gradients[plane, y : y + _BLOCK[0], x : x + _BLOCK[1]], np.float64)
-            rows, columns = factors.shape
-            window = images[plane, y : y + rows + kh - 1, x : x + columns + kw - 1]
-            # Not corr2d: a NaN in the gradient belongs in the sums, where corr2d refuses it in a kernel.
-            correlation = _engine.Correlation(
-                window, factors, block_sums, 0, 0, 0, 0.0, 0.0, DIRECT, factors, factors, 0
-            )
-            correlation.run(0, kh)
+    def add(channel: int, first: int) -> NDArray[np.float64]:
+        sums, block_sums = np.zeros((c_in, *kernel)), np.empty((c_in, *kernel))
+        for plane, y, x in blocks[first::each]:
+            some = slice(plane, plane + together)
+            block = gradients[some, channel, y : y + _BLOCK[0], x : x + _BLOCK[1]]
+            shape = (block.shape[1], block.shape[2])
+            rows, columns = reach(shape, way.stride)
+            top, left = y * sy, x * sx
+            window = images[some, :, top : top + rows + below - 1, left : left + columns + beside - 1]
+            # One kernel that mixes the pictures of the batch; our stride is its dilation, and the other way.
+            factors = np.ascontiguousarray(block[None], np.float64)
+            for phase in phases(shape, _NO_BORDER.pads, way.dilation, way.stride):
+                # Not corr2d: a NaN in the gradient belongs in the sums, where corr2d refuses it in a kernel.
+                correlation = _engine.Correlation(
+                    window.swapaxes(0, 1), block_sums[..., *phase.results], phase.terms(factors, None, 0),
+                    *phase.steps, 0, 0.0, 0.0, 0.0, DIRECT, True, 0,
+                )  # fmt: skip
+                correlation.run(0, correlation.units)
             sums += block_sums
         return sums
 
-    tasks = [partial(add, i) for i in range(min(len(blocks), _SUMS))]
-    parts = run_all(tasks, resolve_threads(threads, gradient.size * kh * kw))
-    return np.asarray(sum(parts, np.zeros((kh, kw))))
+    tasks = [partial(add, channel, first) for channel in range(c_out) for first in range(each)]
+    parts = run_all(tasks, resolve_threads(way.threads, gradients.size * c_in * kernel[0] * kernel[1]))
+    return np.array([sum(parts[i : i + each], np.zeros((c_in, *kernel))) for i in range(0, len(parts), each)])

@@ -1,237 +1,162 @@
 """Measure corr2d beside its peers, print the tables, and write them into the README.
 
-Every figure is a ratio of two calls that follow each other, A B A B …, in one process with both at their
-default number of threads; quoted are the median and the quartiles of the ratios. Fresh output arrays for
-everyone, as users have them. A peer's answer is compared with ours before it is timed.
+Every figure compares two calls that follow each other in one process, both at their default number of
+threads, with fresh output arrays for everyone, as users have them. (Only the chip's limits are held against
+calls into memory that is already there.) A peer's answer is compared with ours before it is timed. Each
+library has a process of its own, because the threads of one that wait for work take processors from the next.
+
+    python benchmarks/bench.py            # some eight minutes; writes README.md and benchmarks/results
+    python benchmarks/bench.py --quick    # a few cells in less than a minute; writes nothing
 """
 
+import argparse
 import json
-import platform
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 
-import cv2
 import numpy as np
-import scipy.ndimage
-import scipy.signal
-import torch
+from cells import LARGE, LARGE_SIZES, PROCESSES, TINY, Cell, Memory, Row, cells_of
+from limits import COPY, MULTIPLY_ADD, Limits, running_limits
+from memory import megabytes
+from peers import LBFGS, PEERS, check, corr2d_like, lbfgs, make_image, make_kernel
 from PIL import Image
+from tables import machine, progress, tables, write_readme, write_results
+from timing import Timing, compare, images_for, timer
 
 import corr2d
-from corr2d import _engine, learn
-from corr2d.threads import usable_cpus
+from corr2d import _engine
 
 ROOT = Path(__file__).parent.parent
-SIDE = 2048
-SIZES = (3, 5, 7, 9, 11, 15, 21, 31, 63, 127)
-SLOW_SIZES = SIZES[:8]  # for peers that make all products one by one
-SECONDS = 2.0  # for each pair
-LEARN_SIZES = (3, 9)
-
-Call = Callable[[], np.ndarray]
+SEED = 20261122
+SECONDS, QUICK_SECONDS = 1.0, 0.1  # for each round of a cell
+TINY_BATCH = 1000  # calls of some microseconds each
 
 
-@dataclass
-class Row:
-    """One comparison: milliseconds of ours, and ratios theirs / ours."""
-
-    table: str
-    what: str
-    peer: str
-    ours_ms: float
-    ratio: float
-    low: float
-    high: float
-    runs: int
-    note: str = ""
+def row(cell: Cell, algorithm: str, timing: Timing, note: str = "") -> Row:
+    return Row(**asdict(cell), isa=_engine.isa, algorithm=algorithm, note=note, **asdict(timing))
 
 
-def random_kernel(rng: np.random.Generator, k: int) -> np.ndarray:
-    return rng.standard_normal((k, k)).astype(np.float32)
+@lru_cache(maxsize=1)  # the cells of one type and size follow each other
+def pictures(shape: tuple[int, int], dtype: str) -> list[np.ndarray]:
+    rng = np.random.default_rng(SEED)
+    return images_for(lambda: make_image(rng, shape, np.dtype(dtype)))
 
 
-def gaussian_kernel(_: np.random.Generator, k: int) -> np.ndarray:
-    line = cv2.getGaussianKernel(k, 0)
-    return (line @ line.T).astype(np.float32)
+def apply_beside_peer(cell: Cell, rng: np.random.Generator, budget: float, limits: Limits) -> Row:
+    dtype = np.dtype(cell.dtype)
+    kernel = make_kernel(rng, cell.kernel, cell.k, dtype)
+    images = pictures(cell.shape, cell.dtype)
+    theirs = PEERS[cell.peer](kernel)
+    answer = theirs(images[0])
+    ours = corr2d_like(answer, images[0], kernel)
+    check(ours(images[0]), answer, cell.peer)
+    del answer
+    batch = TINY_BATCH if cell.shape == TINY else 1
+    # Half the pictures apart: theirs would find in the cache what ours has just read.
+    timers = timer(ours, images, 0, batch), timer(theirs, images, len(images) // 2, batch)
+    timing = compare(*timers, budget, limits.reached)
+    return row(cell, corr2d.plan(images[0], kernel, dtype=dtype).algorithm, timing)
 
 
-def averaging_kernel(rng: np.random.Generator, k: int) -> np.ndarray:
-    kernel = rng.random((k, k))
-    return (kernel / kernel.sum()).astype(np.float32)
+def apply_beside_limit(cell: Cell, rng: np.random.Generator, budget: float, limits: Limits) -> Row:
+    kernel = make_kernel(rng, cell.kernel, cell.k, np.dtype(cell.dtype))
+    images = pictures(cell.shape, cell.dtype)
+    outs = [np.ones_like(image) for image in images]
+
+    def ours(i: int) -> None:
+        corr2d.corr2d(images[i], kernel, padding="same", mode="mirror", out=outs[i])
+
+    def limit(_: int) -> float:
+        return limits.seconds(cell.peer, images[0].size, cell.k)
+
+    timing = compare(timer(ours, range(len(images)), 0), limit, budget, limits.reached)
+    return row(cell, corr2d.plan(images[0], kernel).algorithm, timing)
 
 
-def peers(image: np.ndarray, kernel: np.ndarray) -> dict[str, Call]:
-    tensor, weight = torch.from_numpy(image)[None, None], torch.from_numpy(kernel)[None, None]
-    turned = np.ascontiguousarray(kernel[::-1, ::-1])
-    fast = {
-        "cv2.filter2D": lambda: cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101),
-        "scipy.signal.fftconvolve": lambda: scipy.signal.fftconvolve(image, turned, mode="valid"),
-    }
-    slow = {
-        "scipy.ndimage.correlate": lambda: scipy.ndimage.correlate(image, kernel, mode="mirror"),
-        "torch.conv2d": lambda: torch.conv2d(tensor, weight)[0, 0].numpy(),
-    }
-    return fast | slow if len(kernel) in SLOW_SIZES else fast
-
-
-def opencv(image: np.ndarray, kernel: np.ndarray) -> dict[str, Call]:
-    return {"cv2.filter2D": lambda: cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101)}
-
-
-def opencv_separable(image: np.ndarray, kernel: np.ndarray) -> dict[str, Call]:
-    line = cv2.getGaussianKernel(len(kernel), 0)
-    return {
-        "cv2.sepFilter2D": lambda: cv2.sepFilter2D(image, -1, line, line, borderType=cv2.BORDER_REFLECT_101)
-    }
-
-
-# title: type of the pixels, kernels, peers, sizes
-TABLES = {
-    "float32, random kernel": (np.float32, random_kernel, peers, SIZES),
-    "float32, Gaussian kernel, given whole to us and as two vectors to OpenCV": (
-        np.float32, gaussian_kernel, opencv_separable, SIZES[:9],
-    ),
-    "uint8 to uint8, random kernel": (np.uint8, averaging_kernel, opencv, (3, 5, 9, 15, 31)),
-    "float64, random kernel": (np.float64, random_kernel, opencv, (3, 5, 7, 9, 15, 31)),
-}  # fmt: skip
-
-
-def seconds(call: Call) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
-def compare(table: str, what: str, peer: str, ours: Call, theirs: Call) -> Row:
-    pairs = [(seconds(ours), seconds(theirs)) for _ in range(2)][1:]  # the first is a warm-up
-    budget = time.perf_counter() + SECONDS
-    while len(pairs) < 5 or (time.perf_counter() < budget and len(pairs) < 101):
-        pairs.append((seconds(ours), seconds(theirs)))
-    mine, other = np.array(pairs).T
-    low, ratio, high = np.quantile(other / mine, [0.25, 0.5, 0.75])
-    row = Row(
-        table, what, peer, float(np.median(mine)) * 1e3, float(ratio), float(low), float(high), len(pairs)
-    )
-    print(f"{what:10} {peer:26} {row.ours_ms:8.2f} ms   {row.ratio:7.1f} ×", flush=True)
-    return row
-
-
-def applying(rng: np.random.Generator) -> list[Row]:
-    rows = []
-    for title, (dtype, make, rivals, sizes) in TABLES.items():
-        print(title)
-        image = rng.standard_normal((SIDE, SIDE)).astype(dtype)
-        if dtype == np.uint8:
-            image = rng.integers(0, 256, (SIDE, SIDE), dtype)
-        for k in sizes:
-            kernel = make(rng, k)
-            for peer, theirs in rivals(image, kernel).items():
-                options = {"padding": "same", "mode": "mirror"} if theirs().shape == image.shape else {}
-                ours = partial(corr2d.corr2d, image, kernel, dtype=dtype, **options)
-                allowed = 1 if dtype == np.uint8 else 1e-4 * np.abs(theirs()).max()
-                assert np.abs(ours().astype(float) - theirs()).max() <= allowed, peer
-                rows.append(compare(title, f"{k} × {k}", peer, ours, theirs))
-    return rows
-
-
-def learning(rng: np.random.Generator) -> list[Row]:
-    """Against the textbook's own tools: the same layer with a better optimiser."""
+def learn_beside_peer(cell: Cell, rng: np.random.Generator, budget: float, limits: Limits) -> Row:
     with Image.open(ROOT / "examples/photos/camera.png") as photo:
         before = np.asarray(photo) / 255.0
-    rows = []
-    for k in LEARN_SIZES:
-        kernel = rng.standard_normal((k, k))
-        after = corr2d.corr2d(before, kernel)
-
-        def ours(k: int = k, after: np.ndarray = after) -> np.ndarray:
-            return learn(before, after, size=k).weights
-
-        def theirs(k: int = k, after: np.ndarray = after) -> np.ndarray:
-            layer = torch.nn.Conv2d(1, 1, k)
-            x, y = (torch.from_numpy(a.astype(np.float32))[None, None] for a in (before, after))
-            optimiser = torch.optim.LBFGS(layer.parameters(), max_iter=200, line_search_fn="strong_wolfe")
-
-            def loss() -> torch.Tensor:
-                optimiser.zero_grad()
-                error = ((layer(x) - y) ** 2).mean()
-                error.backward()
-                return error
-
-            optimiser.step(loss)
-            return layer.weight.detach().numpy()[0, 0]
-
-        row = compare("learn", f"{k} × {k}", "torch L-BFGS on nn.Conv2d", ours, theirs)
-        error = [float(np.linalg.norm(f() - kernel) / np.linalg.norm(kernel)) for f in (ours, theirs)]
-        row.note = f"relative error of the kernel: ours {error[0]:.0e}, theirs {error[1]:.0e}"
-        print(
-            f"{row.what:8} {row.peer:26} {row.ours_ms:8.2f} ms   {row.ratio:7.1f} ×   {row.note}", flush=True
-        )
-        rows.append(row)
-    return rows
-
-
-def cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def tables(applied: list[Row], learned: list[Row], machine: str) -> str:
-    lines = [
-        f"{machine}. `corr2d` of {SIDE} × {SIDE} pixels: its time, and the ratio of each peer's to it, "
-        "median (quartiles).",
+    kernel = rng.standard_normal((cell.k, cell.k))
+    after = corr2d.corr2d(before, kernel)
+    calls = {
+        "ours": lambda image: corr2d.learn(image, after, size=cell.k).weights,
+        "theirs": lambda image: lbfgs(image, after, cell.k),
+    }
+    errors = [
+        f"{name} {np.linalg.norm(call(before) - kernel) / np.linalg.norm(kernel):.0e}"
+        for name, call in calls.items()
     ]
-    for title in TABLES:
-        of_table = [row for row in applied if row.table == title]
-        names = list(dict.fromkeys(row.peer for row in of_table))
-        lines += ["", f"| {title} | ours | " + " | ".join(f"`{name}`" for name in names) + " |"]
-        lines.append("| --- " * (len(names) + 2) + "|")
-        for what in dict.fromkeys(row.what for row in of_table):
-            of_size = {row.peer: row for row in of_table if row.what == what}
-            cells = [
-                f"{of_size[n].ratio:.1f} ({of_size[n].low:.1f}–{of_size[n].high:.1f})" if n in of_size else ""
-                for n in names
-            ]
-            ours = np.median([row.ours_ms for row in of_size.values()])
-            lines.append(f"| {what} | {ours:.1f} ms | " + " | ".join(cells) + " |")
-    lines += [
-        "",
-        f"| `learn`, 512 × 512, noise-free | ours | {learned[0].peer} | |",
-        "| --- | --- | --- | --- |",
-    ]
-    for row in learned:
-        ratio = f"{row.ratio:.0f} ({row.low:.0f}–{row.high:.0f})"
-        lines.append(f"| {row.what} | {row.ours_ms:.0f} ms | {ratio} | {row.note} |")
-    return "\n".join(lines)
+    timing = compare(*(timer(call, [before], 0) for call in calls.values()), budget, limits.reached)
+    return row(cell, "learn", timing, ", ".join(errors))
 
 
-def write_readme(text: str) -> None:
-    readme = ROOT / "README.md"
-    before, rest = readme.read_text().split("<!-- bench -->\n", 1)
-    after = rest.split("<!-- /bench -->", 1)[1]
-    readme.write_text(f"{before}<!-- bench -->\n{text}\n<!-- /bench -->{after}")
+def rows_of(process: str, *, quick: bool) -> Iterator[Row]:
+    rng = np.random.default_rng(SEED)
+    budget = QUICK_SECONDS if quick else SECONDS
+    measures = {COPY: apply_beside_limit, MULTIPLY_ADD: apply_beside_limit, LBFGS: learn_beside_peer}
+    with running_limits() as limits:
+        for cell in cells_of(process, quick=quick):
+            yield measures.get(cell.peer, apply_beside_peer)(cell, rng, budget, limits)
+
+
+def measured_elsewhere(process: str, *, quick: bool, isa: str | None = None) -> Iterator[Row]:
+    """Run this script as `process`, and give its rows as they come."""
+    command = [sys.executable, __file__, "--process", process] + ["--quick"] * quick
+    environment = os.environ | ({"CORR2D_ISA": isa} if isa else {})
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as child:
+        for line in child.stdout:
+            fields = json.loads(line)
+            yield Row(**fields | {"shape": tuple(fields["shape"])})
+    if child.returncode:
+        raise SystemExit(f"`{' '.join(command)}` failed.")
+
+
+def measure_all(*, quick: bool) -> Iterator[Row]:
+    for process in PROCESSES:
+        isa = "avx2" if process == "avx2" else None
+        if isa is None or (_engine.isa == "avx512" and isa in _engine.usable_isas):
+            yield from measured_elsewhere(process, quick=quick, isa=isa)
+
+
+def measure_memory(*, quick: bool) -> Iterator[Memory]:
+    calls = [("corr2d", "random", k, "auto") for k in LARGE_SIZES]
+    calls += [("corr2d", "Gaussian", k, "separable") for k in LARGE_SIZES[1:-1]]
+    calls += [("cv2.filter2D", "random", k, "auto") for k in LARGE_SIZES]
+    for peer, kernel, k, algorithm in calls[:: 4 if quick else 1]:
+        yield Memory(LARGE, kernel, k, algorithm, peer, megabytes(peer, kernel, k, algorithm, LARGE[0]))
 
 
 def main() -> None:
-    rng = np.random.default_rng(20261122)
-    versions = f"OpenCV {cv2.__version__}, SciPy {scipy.__version__}, torch {torch.__version__}"
-    machine = f"{cpu_name()}, {usable_cpus()} CPUs, {_engine.isa}; {versions}"
-    print(machine)
-    applied, learned = applying(rng), learning(rng)
-    text = tables(applied, learned, machine)
-    print("\n" + text)
-    write_readme(text)
-    results = (
-        ROOT / "benchmarks" / "results" / (cpu_name().lower().replace(" ", "-") + f"-{_engine.isa}.json")
-    )
-    results.parent.mkdir(exist_ok=True)
-    content = {"machine": machine, "rows": [asdict(row) for row in applied + learned]}
-    results.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    print(f"\nwritten to README.md and {results.relative_to(ROOT)}")
+    options = argparse.ArgumentParser(description="Measure corr2d beside its peers.")
+    options.add_argument("--quick", action="store_true", help="a few cells; write nothing")
+    options.add_argument("--process", choices=PROCESSES, help="only this; print its rows as JSON")
+    asked = options.parse_args()
+    if asked.process:
+        for measured in rows_of(asked.process, quick=asked.quick):
+            print(json.dumps(asdict(measured)), flush=True)
+        return
+    print(machine(), flush=True)
+    begun = time.perf_counter()
+    rows, memory = [], []
+    for measured in measure_all(quick=asked.quick):
+        print(progress(measured), flush=True)
+        rows.append(measured)
+    for used in measure_memory(quick=asked.quick):
+        print(f"{used.peer} {used.k} {used.algorithm}: {used.megabytes:.1f} MB", flush=True)
+        memory.append(used)
+    text = tables(rows, memory)
+    print(f"\n{text}\n\n{time.perf_counter() - begun:.0f} s")
+    if asked.quick:
+        return
+    write_readme(ROOT / "README.md", text)
+    results = write_results(ROOT / "benchmarks/results", rows, memory)
+    print(f"written to README.md and {results.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ that name each other give gradients of any order, whatever the stride, the dilat
 
 from functools import partial
 from itertools import product
+from math import gcd
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from . import _engine
 from .borders import MODES, Mode, Padding, Pads, Steps, reach, resolve_mode, resolve_padding, resolve_steps
 from .correlate import corr2d, correlate
 from .dtypes import as_image, as_weights, result_dtype
-from .phases import count_phases, phases
+from .phases import phases
 from .planning import DIRECT, Algorithm
 from .threads import resolve_threads, run_all
 
@@ -460,8 +461,8 @@ def _spread(
     stride, dilation, threads = way
     if weights.ndim == 4:
         weights = weights.swapaxes(0, 1)
-    (gap_y, terms_y), (gap_x, terms_x) = map(count_phases, stride, dilation)
-    gaps = Steps(gap_y, gap_x)
+    terms_y, terms_x = (s // gcd(s, d) for s, d in zip(stride, dilation, strict=True))
+    gaps = Steps(*(d // gcd(s, d) for s, d in zip(stride, dilation, strict=True)))
     front = (*gradient.shape[:-3], len(weights)) if weights.ndim == 4 else gradient.shape[:-2]
     image = np.zeros((*front, *size), gradient.dtype)
     for v, u in product(range(min(terms_y, weights.shape[-2])), range(min(terms_x, weights.shape[-1]))):

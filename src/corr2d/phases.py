@@ -4,9 +4,11 @@ Along one axis ``out[y] = sum_v kernel[v] * image[y * s + v * d - top]``. With `
 ``y = y' * d/g + p`` and ``v = v' * s/g + q``. Then ``y * s + v * d = (y' + v') * lcm(s, d) + p * s + q * d``:
 every d/g-th result is a sum, over q, of dense correlations of every s/g-th weight with every lcm-th pixel. No
 product is made that does not count.
+
+Where d/g is large, so many sets of few results would cost more than they save. Then each weight is a term of
+its own: a dense correlation of one tap with every s-th pixel.
 """
 
-from collections.abc import Iterator
 from functools import lru_cache
 from math import gcd, lcm
 from typing import Any, NamedTuple
@@ -14,6 +16,8 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from .borders import Pads, Steps
+
+_MOST_PHASES = 8
 
 
 class Phase(NamedTuple):
@@ -46,33 +50,37 @@ class Phase(NamedTuple):
 @lru_cache
 def phases(kernel: tuple[int, int], pads: Pads, stride: Steps, dilation: Steps) -> list[Phase]:
     """Give the phases of the results of a (kh, kw) kernel. Some may be empty."""
-    rows = list(_along(kernel[0], pads.top, stride.rows, dilation.rows))
-    columns = list(_along(kernel[1], pads.left, stride.columns, dilation.columns))
-    steps = Steps(lcm(stride.rows, dilation.rows), lcm(stride.columns, dilation.columns))
+    rows = along(kernel[0], stride.rows, dilation.rows)
+    columns = along(kernel[1], stride.columns, dilation.columns)
     return [
         Phase(
-            (y, x),
-            steps,
-            [(v, u) for v, _ in terms_y for u, _ in terms_x],
-            [(top, left) for _, top in terms_y for _, left in terms_x],
+            (slice(py, None, rows.phases), slice(px, None, columns.phases)),
+            Steps(rows.step, columns.step),
+            [(v, u) for v, _ in rows.terms for u, _ in columns.terms],
+            [
+                (pads.top - py * stride.rows - y, pads.left - px * stride.columns - x)
+                for _, y in rows.terms
+                for _, x in columns.terms
+            ],
         )
-        for y, terms_y in rows
-        for x, terms_x in columns
+        for py in range(rows.phases)
+        for px in range(columns.phases)
     ]
 
 
-def count_phases(stride: int, dilation: int) -> tuple[int, int]:
-    """Count, along one axis, the phases of the results and the terms of each."""
+class Along(NamedTuple):
+    """One axis: how many phases there are, and the terms of each."""
+
+    phases: int
+    step: int
+    terms: list[tuple[slice, int]]  # the taps, and how many pixels further the first of them looks
+
+
+def along(taps: int, stride: int, dilation: int) -> Along:
+    """Take one axis apart."""
     common = gcd(stride, dilation)
-    return dilation // common, stride // common
-
-
-def _along(
-    taps: int, before: int, stride: int, dilation: int
-) -> Iterator[tuple[slice, list[tuple[slice, int]]]]:
-    results, terms = count_phases(stride, dilation)
-    for p in range(results):
-        yield (
-            slice(p, None, results),
-            [(slice(q, None, terms), before - p * stride - q * dilation) for q in range(min(terms, taps))],
-        )
+    every = stride // common
+    if dilation // common > _MOST_PHASES:
+        return Along(1, stride, [(slice(v, v + 1), v * dilation) for v in range(taps)])
+    terms = [(slice(q, None, every), q * dilation) for q in range(min(every, taps))]
+    return Along(dilation // common, lcm(stride, dilation), terms)

@@ -25,7 +25,7 @@ from .dtypes import (
     result_dtype,
     summed_again,
 )
-from .phases import count_phases
+from .phases import along
 from .threads import usable_cpus
 
 Algorithm = Literal["auto", "direct", "separable", "fft"]
@@ -295,8 +295,9 @@ class _Job:
         self.channels_out, self.channels_in = weights.shape[:2] if weights.ndim == 4 else (1, 1)
         self.kh, self.kw = int(weights.shape[-2]), int(weights.shape[-1])
         self.taps = self.channels_in * self.kh * self.kw
-        (self.phases_y, terms_y), (self.phases_x, terms_x) = map(count_phases, stride, dilation)
-        self.terms_y, self.terms_x = min(terms_y, self.kh), min(terms_x, self.kw)
+        rows, columns = map(along, (self.kh, self.kw), stride, dilation)
+        self.phases_y, self.phases_x = rows.phases, columns.phases
+        self.terms_y, self.terms_x = len(rows.terms), len(columns.terms)
         self.terms = self.channels_in * self.terms_y * self.terms_x
 
     def direct_cost(self, sums: np.dtype[Any]) -> float:

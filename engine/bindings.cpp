@@ -68,26 +68,20 @@ Format parse_format(const Py_buffer& view) {
     throw std::invalid_argument("the engine has no pixel type '" + format + "'");
 }
 
-// Addresses of pixel (0, 0) of every plane: the leading axes walked in row-major order, whatever their strides.
-std::vector<char*> plane_addresses(const Py_buffer& view) {
-    std::vector<char*> planes{static_cast<char*>(view.buf)};
-    for (int axis = 0; axis < view.ndim - 2; ++axis) {
-        std::vector<char*> finer;
-        finer.reserve(planes.size() * std::size_t(view.shape[axis]));
-        for (char* plane : planes) {
-            for (Py_ssize_t i = 0; i < view.shape[axis]; ++i) finer.push_back(plane + i * view.strides[axis]);
-        }
-        planes.swap(finer);
-    }
-    return planes;
+template <class Byte>
+Planes<Byte> planes_of(const Py_buffer& view) {
+    if (view.ndim < 2) throw std::invalid_argument("image and out need two axes");
+    const Format format = parse_format(view);
+    const int n = view.ndim;
+    return {static_cast<Byte*>(view.buf), n - 2, view.shape, view.strides, view.shape[n - 2], view.shape[n - 1],
+            view.strides[n - 2], view.strides[n - 1], format.pixel, format.swapped};
 }
 
 template <class Byte>
-Planes<Byte> planes_of(const Py_buffer& view, Byte* const* addresses) {
-    const Format format = parse_format(view);
-    const int n = view.ndim;
-    return {addresses,           view.shape[n - 2], view.shape[n - 1], view.strides[n - 2],
-            view.strides[n - 1], format.pixel,      format.swapped};
+std::ptrdiff_t count_planes(const Planes<Byte>& planes) {
+    std::ptrdiff_t n = 1;
+    for (std::ptrdiff_t axis = 0; axis < planes.axes; ++axis) n *= planes.axis_lengths[axis];
+    return n;
 }
 
 // Memory aligned to 64 bytes. Not aligned_alloc: glibc before 2.38 does not find what it freed again for the next, and
@@ -234,21 +228,17 @@ class Correlation {
           out(out, true),
           terms(given, way, in_float64, near_tie > 0),
           algorithm((in_float64 ? table.f64 : table.f32)[int(way)]) {
-        const Py_buffer &i = this->image.view, &o = this->out.view;
-        if (i.ndim < 2 || o.ndim < 2) throw std::invalid_argument("image and out need two axes");
-        for (const char* address : plane_addresses(i)) image_planes.push_back(address);
-        out_planes = plane_addresses(o);
-        const std::size_t in = std::size_t(terms.channels_in), of = std::size_t(terms.channels_out);
-        if (image_planes.size() % in != 0 || out_planes.size() != image_planes.size() / in * of) {
+        job.image = planes_of<const char>(this->image.view);
+        job.out = planes_of<char>(this->out.view);
+        job.planes = count_planes(job.out);
+        const std::ptrdiff_t pictures = count_planes(job.image) / terms.channels_in;
+        if (pictures * terms.channels_in != count_planes(job.image) || pictures * terms.channels_out != job.planes) {
             throw std::invalid_argument("image and out differ in their leading axes");
         }
         if (row_step < 1 || column_step < 1) throw std::invalid_argument("steps must be at least 1");
         if (way == Way::fft && (tile < 32 || (tile & (tile - 1)) != 0)) {
             throw std::invalid_argument("the FFT's tile must be a power of two, at least 32");
         }
-        job.image = planes_of<const char>(i, image_planes.data());
-        job.out = planes_of<char>(o, out_planes.data());
-        job.planes = std::ptrdiff_t(out_planes.size());
         job.channels_in = terms.channels_in;
         job.channels_out = terms.channels_out;
         job.terms = terms.terms.data();
@@ -292,8 +282,6 @@ class Correlation {
   private:
     Buffer image, out;
     Terms terms;
-    std::vector<const char*> image_planes;
-    std::vector<char*> out_planes;
     Job job;
     Algorithm algorithm;
     Memory shared;

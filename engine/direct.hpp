@@ -302,7 +302,7 @@ class Band {
         return native;
     }
     bool writes_in_place(std::ptrdiff_t plane, std::ptrdiff_t columns) const {
-        return columns >= lanes<T> && is_native(job.out, job.out.plane[plane]);
+        return columns >= lanes<T> && is_native(job.out, plane_at(job.out, plane));
     }
 
     // Where it can: the pixel that a term's window begins with, for the result (y, x); the result.
@@ -312,7 +312,7 @@ class Band {
     }
     std::ptrdiff_t x_stride() const { return job.row_step * job.image.row_stride / std::ptrdiff_t(sizeof(T)); }
     T* out_at(std::ptrdiff_t plane, std::ptrdiff_t y, std::ptrdiff_t x) const {
-        return reinterpret_cast<T*>(job.out.plane[plane] + y * job.out.row_stride + x * job.out.column_stride);
+        return reinterpret_cast<T*>(plane_at(job.out, plane) + y * job.out.row_stride + x * job.out.column_stride);
     }
 
     const Window& where_inside() const { return inside; }
@@ -388,9 +388,9 @@ class Band {
             }
         }
         sums.finish();
-        for (std::ptrdiff_t i = 0; i < rows; ++i) {
+        char* to = plane_at(job.out, plane) + y * job.out.row_stride + x * job.out.column_stride;
+        for (std::ptrdiff_t i = 0; i < rows; ++i, to += job.out.row_stride) {
             mend_near_ties(plane, y + i, x, columns, sums.results + i * sums.stride);
-            char* const to = job.out.plane[plane] + (y + i) * job.out.row_stride + x * job.out.column_stride;
             met_nan |= write(sums.results + i * sums.stride, to, job.out.column_stride, columns);
         }
     }

@@ -413,10 +413,11 @@ class FftTiles {
     }
 
     void put(const Tile& t, T* results, double offset) {
-        for (std::ptrdiff_t i = 0; i < t.height; ++i) {
+        if (t.height == 0) return;
+        char* to = plane_at(job.out, t.plane) + t.y * job.out.row_stride + t.x * job.out.column_stride;
+        for (std::ptrdiff_t i = 0; i < t.height; ++i, to += job.out.row_stride) {
             T* const row = results + i * stride;
             for (std::ptrdiff_t j = 0; j < t.width; ++j) row[j] += T(offset);
-            char* const to = job.out.plane[t.plane] + (t.y + i) * job.out.row_stride + t.x * job.out.column_stride;
             nan_met |= write(row, to, job.out.column_stride, t.width);
         }
     }

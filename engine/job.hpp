@@ -8,10 +8,12 @@ namespace corr2d {
 enum class Pixel { b8, u8, i8, u16, i16, u32, i32, u64, i64, f16, f32, f64 };
 enum class Border { constant, reflect, mirror, nearest, wrap };  // SciPy's names and rules
 
-// One plane of a batch is `height` x `width` pixels; strides are in bytes and may be negative or zero.
+// A batch of planes of `height` x `width` pixels; strides are in bytes and may be negative or zero.
 template <class Byte>
 struct Planes {
-    Byte* const* plane;  // address of pixel (0, 0) of every plane
+    Byte* first;                                           // pixel (0, 0) of the first plane
+    std::ptrdiff_t axes;                                   // of the batch, the last one changing fastest
+    const std::ptrdiff_t *axis_lengths, *axis_strides;
     std::ptrdiff_t height, width;
     std::ptrdiff_t row_stride, column_stride;
     Pixel pixel;

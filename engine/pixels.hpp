@@ -184,12 +184,23 @@ static inline std::ptrdiff_t border_index(std::ptrdiff_t i, std::ptrdiff_t n, Bo
     __builtin_unreachable();
 }
 
+// Pixel (0, 0) of a plane. Found when it is asked for: the addresses of a million small planes would fill megabytes.
+template <class Byte>
+static Byte* plane_at(const Planes<Byte>& planes, std::ptrdiff_t plane) {
+    Byte* at = planes.first;
+    for (std::ptrdiff_t axis = planes.axes - 1; axis >= 0; --axis) {
+        at += plane % planes.axis_lengths[axis] * planes.axis_strides[axis];
+        plane /= planes.axis_lengths[axis];
+    }
+    return at;
+}
+
 // The terms that make a plane of results, and the plane of pixels that one of them reads.
 static inline const Term* terms_of(const Job& job, std::ptrdiff_t plane) {
     return job.terms + plane % job.channels_out * job.terms_each;
 }
 static inline const char* pixels_of(const Job& job, std::ptrdiff_t plane, const Term& term) {
-    return job.image.plane[plane / job.channels_out * job.channels_in + term.channel];
+    return plane_at(job.image, plane / job.channels_out * job.channels_in + term.channel);
 }
 
 struct Window {  // rows x columns of what a term reads, from (y, x) on; it may lie partly or wholly outside the image

@@ -143,6 +143,7 @@ class SeparableBand {
             if (term.rank > 1) mark_infinite(pixels, stride, rows, width, term.kh, goes_direct);
         }
         if (!in_place) sums.finish();
+        char* const to = plane_at(job.out, plane) + y * job.out.row_stride + x * job.out.column_stride;
         for (std::ptrdiff_t i = 0, end = 0; i < rows; ++i) {
             if (goes_direct[i]) {
                 for (end = i + 1; end < rows && goes_direct[end];) ++end;
@@ -150,8 +151,7 @@ class SeparableBand {
                 i = end - 1;
             } else if (!in_place) {
                 band.mend_near_ties(plane, y + i, x, columns, sums.results + i * sums.stride);
-                char* const to = job.out.plane[plane] + (y + i) * job.out.row_stride + x * job.out.column_stride;
-                nan_met |= write(sums.results + i * sums.stride, to, job.out.column_stride, columns);
+                nan_met |= write(sums.results + i * sums.stride, to + i * job.out.row_stride, job.out.column_stride, columns);
             }
         }
     }

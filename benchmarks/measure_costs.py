@@ -47,8 +47,8 @@ def measure(dtype: type) -> Costs:
     single = (long - short) / (31 + 31 * (1 + 31 / 128) - 3 - 3 * (1 + 3 / 128))
     pairs = {side: work(side // 2, 2, side) for side in SIDES}
     return Costs(
-        (few - 9 * tap, tap),
-        (short - 6 * single, single),
+        (max(few - 9 * tap, 0.0), tap),
+        (max(short - 6 * single, 0.0), single),
         {side: nanoseconds(pair) / pair.units for side, pair in pairs.items()},
     )
 

@@ -274,17 +274,20 @@ def test_error_text_for_what_holds_no_numbers(name, error, message, value):
         corr2d(**arrays)
 
 
+TWO_OR_FOUR = "`kernel` must have two axes (kh, kw) or four (c_out, c_in, kh, kw), none empty, got shape "
+
+
 @pytest.mark.parametrize(
     ("message", "image", "kernel"),
     [
         ("`image` must have at least two axes (rows, columns), got shape ().", 1.0, [[1.0]]),
         ("`image` must have at least two axes (rows, columns), got shape (3,).", [1.0, 2.0, 3.0], [[1.0]]),
-        ("`kernel` must have two axes (kh, kw) or four (c_out, c_in, kh, kw), none empty, got shape ().", THREE, 1.0),
-        ("`kernel` must have two axes (kh, kw) or four (c_out, c_in, kh, kw), none empty, got shape (2,). "
-         "Write a row as kernel[None, :], a column as kernel[:, None].", THREE, [1.0, 2.0]),
-        ("`kernel` must have two axes (kh, kw) or four (c_out, c_in, kh, kw), none empty, got shape (0, 3).", THREE, np.ones((0, 3))),
-        ("`kernel` must have two axes (kh, kw) or four (c_out, c_in, kh, kw), none empty, got shape (3, 0).", THREE, np.ones((3, 0))),
-        ("`kernel` must have two axes (kh, kw) or four (c_out, c_in, kh, kw), none empty, got shape (1, 1, 1).", THREE, [[[1.0]]]),
+        (f"{TWO_OR_FOUR}().", THREE, 1.0),
+        (f"{TWO_OR_FOUR}(2,). Write a row as kernel[None, :], a column as kernel[:, None].", THREE,
+         [1.0, 2.0]),
+        (f"{TWO_OR_FOUR}(0, 3).", THREE, np.ones((0, 3))),
+        (f"{TWO_OR_FOUR}(3, 0).", THREE, np.ones((3, 0))),
+        (f"{TWO_OR_FOUR}(1, 1, 1).", THREE, [[[1.0]]]),
         ("`kernel` must be finite, got 2 NaN or infinite weights.", THREE, [[np.nan, 1.0, -np.inf]]),
     ],
 )  # fmt: skip

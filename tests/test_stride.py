@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from reference import MODES, both, correlate, exactly, pads_of
 from test_algorithms import ROUNDED, as_signs, largest, random_kernel, small_tiles
@@ -21,11 +21,10 @@ WAYS = ("direct", "separable", "fft", "auto")
 STEPS = [
     {"stride": stride, "dilation": dilation}
     for stride, dilation in (
-        (1, 2), (2, 1), (2, 2), (3, 2), (4, 6), (6, 4), (7, 3), ((2, 3), (3, 2)), ((1, 5), (4, 1)), (50, 1),
-        (1, 11), (60, 9),
+        (1, 2), (2, 1), (2, 2), (3, 2), (4, 6), (6, 4), ((2, 3), (3, 2)), ((1, 5), (4, 1)), (1, 11), (60, 9),
     )
 ]  # fmt: skip
-FEW_STEPS = [STEPS[3], STEPS[5], STEPS[7]]
+FEW_STEPS = [STEPS[3], STEPS[5], STEPS[6]]
 
 
 def steps(some=STEPS):
@@ -69,7 +68,7 @@ def dense(image, kernel, stride, dilation, padding="valid", **options):
 # Agreement with the reference
 
 IMAGES = (((9, 40), "f8"), ((30, 21), "f4"), ((20, 51), "u2"), ((1, 4), "f4"))
-KERNEL_SHAPES = ((1, 1), (1, 5), (4, 1), (2, 2), (3, 3), (5, 6), (9, 2))
+KERNEL_SHAPES = ((1, 1), (1, 5), (3, 3), (4, 1), (5, 6))
 BORDERS = [("valid", "constant"), *itertools.product(("same", "full", (0, 3, 7, 1)), MODES)]
 
 
@@ -123,7 +122,7 @@ def test_agrees_for_every_kernel_width(kw):
         assert_agrees(answer(image, kernel, padding="same", **step), truth, largest(image, kernel))
 
 
-@pytest.mark.parametrize("width", [1, 2, 27, 28, 29, 31, 32, 33, 127, 128, 129, 255, 256, 257])
+@pytest.mark.parametrize("width", [1, 2, 27, 28, 29, 31, 32, 33, 128, 255, 256, 257])
 @steps(FEW_STEPS)
 def test_widths_around_the_tiles(step, width, algorithm):
     for columns in (width, (width - 1) * both(step["stride"])[1] + 1):  # in pixels, and in results
@@ -213,7 +212,7 @@ def test_cval_is_what_lies_beyond(step, cval, algorithm):
 # Agreement with others, and with what is known already
 
 
-@pytest.mark.parametrize("dtype", ["u1", "f4", "f8"])
+@pytest.mark.parametrize("dtype", ["u1", "f4"])
 @pytest.mark.parametrize("kernel_shape", [(12, 9), (31, 20)], ids=str)
 @steps([STEPS[1], STEPS[0], STEPS[3], STEPS[4]])
 def test_no_seam_can_be_seen_in_large_pictures(step, kernel_shape, dtype, algorithm):
@@ -230,7 +229,7 @@ def large_truth(dtype, kernel_shape, *step):
 
 
 @pytest.mark.parametrize("way", WAYS)
-@steps([STEPS[1], STEPS[7]])
+@steps([STEPS[1], STEPS[6]])
 def test_a_large_photograph_is_rounded_once(step, way):
     image = random_image((500, 700), "u1")
     for kernel in (np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]) / 256, random_image((6, 5), "i1") / 64):
@@ -245,7 +244,7 @@ def test_a_large_photograph_is_rounded_once(step, way):
 def test_agrees_with_torch(kernel_shape):
     torch = pytest.importorskip("torch")
     kernel = random_kernel(kernel_shape)
-    for dtype, step, pad in itertools.product(("f4", "f8"), STEPS[1:9], (0, 3)):
+    for dtype, step, pad in itertools.product(("f4", "f8"), STEPS[1:8], (0, 3)):
         image = random_image((31, 44), dtype)
         planes, taps = torch.from_numpy(image.astype("f8"))[None, None], torch.from_numpy(kernel)[None, None]
         theirs = torch.nn.functional.conv2d(planes, taps, padding=pad, **step)[0, 0].numpy()
@@ -343,7 +342,7 @@ def rounded_truth(dtype, out, i, **options):
 
 
 @pytest.mark.parametrize("dtype", ["?", "u1", ">u2", "i4", "f4"])
-@steps([STEPS[3], STEPS[7]])
+@steps([STEPS[3], STEPS[6]])
 def test_integer_results_are_rounded_and_saturate(step, dtype, algorithm):
     image = random_image((7, 26), dtype)
     for out, (i, kernel) in itertools.product(("u1", "i4"), enumerate(ROUNDED)):
@@ -358,7 +357,7 @@ def test_integer_results_are_rounded_and_saturate(step, dtype, algorithm):
 
 @pytest.mark.parametrize("size", [3, 13])
 @pytest.mark.parametrize("bad", [np.nan, -np.inf])
-@steps([STEPS[0], STEPS[1], STEPS[2], STEPS[4], STEPS[7]])
+@steps([STEPS[0], STEPS[1], STEPS[2], STEPS[4], STEPS[6]])
 def test_a_bad_pixel_reaches_exactly_the_results_whose_taps_meet_it(step, bad, size, algorithm):
     kernels = np.ones((size, size)), random_kernel((size, size), 2), random_kernel((size, size))
     places, reached = ((0, 0), (59, 66), (20, 40), (31, 19), (36, 37)), 0
@@ -412,7 +411,7 @@ def test_a_tap_of_zero_does_not_hide_a_bad_pixel(step, bad, algorithm):
 
 
 @pytest.mark.parametrize("mode", MODES[1:])
-@steps([STEPS[0], STEPS[2], STEPS[7]])
+@steps([STEPS[0], STEPS[2], STEPS[6]])
 def test_a_bad_pixel_is_repeated_with_the_border(step, mode, algorithm):
     image, kernel = np.ones((6, 7)), random_kernel((5, 4))
     image[0, 1] = np.nan
@@ -444,7 +443,7 @@ def test_a_nan_at_an_integer_result_is_found(step, algorithm):
 
 @pytest.mark.parametrize("dtype", ["u1", "f4", "f8"])
 @pytest.mark.parametrize("shape", [(3, 400), (3, 150, 133), (700, 65)], ids=str)
-@steps([STEPS[0], STEPS[7]])
+@steps([STEPS[0], STEPS[6]])
 def test_the_same_bits_for_any_number_of_threads(step, shape, dtype, algorithm):
     image = random_image(shape, dtype)
     if dtype != "u1":  # what sees it goes another way
@@ -568,7 +567,6 @@ def exact_pair(size, kernel_size, dtype="f8"):
     return image, np.random.default_rng(0).integers(-64, 65, kernel_size) / 8
 
 
-@settings(max_examples=200)
 @given(sizes, kernel_sizes, pairs, pairs, paddings, st.sampled_from(MODES),
        st.sampled_from(["u1", "i2", "f4", "f8"]), st.sampled_from([None, "f8", "u1", "i4"]),
        st.sampled_from(["direct", "separable", "fft", "fft of 32", "auto"]))  # fmt: skip

@@ -32,10 +32,11 @@ from .dtypes import (
 )
 from .phases import phases
 from .planning import ALGORITHMS, Algorithm, Plan, choose
-from .threads import WORTH_A_THREAD, resolve_threads, run_all
+from .threads import resolve_threads, run_all
 
-# Multiply-adds. A band is worth handing out, and short enough for Ctrl-C: 2e8 take 2 to 10 ms.
+# Multiply-adds of a band: short enough for Ctrl-C (2e8 take 2 to 10 ms), and worth handing out.
 _BAND_WORK = 200_000_000
+_SMALLEST_BAND = 8_000_000
 _TILE_ROWS = 6  # of engine/vec.hpp: bands of whole register tiles
 _LEAST_STRIP = 64  # columns: the widest register tile
 
@@ -243,9 +244,10 @@ def _run(
                     plan.near_tie, way, in_float64, plan.tile,
                 )
             )  # fmt: skip
-    if threads == 1 and work < WORTH_A_THREAD:
+    if threads == 1 and work < _BAND_WORK:
         return any([part.run(0, part.units) for part in parts])  # noqa: C419 (all of them, NaN or not)
-    bands = max(8 * threads, work // _BAND_WORK)
+    # Some for each thread, so that they end together; but handing one out costs a million products.
+    bands = max(threads * min(max(work // _SMALLEST_BAND, 1), 8), work // _BAND_WORK)
     # Whole register tiles, or whole columns of row sums, which reach kh - 1 rows further.
     least = {"direct": _TILE_ROWS, "separable": max(_TILE_ROWS, min(4 * kh, 192)), "fft": 1}[plan.algorithm]
     step = max(1, -(-sum(part.units for part in parts) // (bands * least))) * least

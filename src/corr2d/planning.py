@@ -239,7 +239,7 @@ def _separable(
     longest = (
         kw + 4 + min(taps // kw * rank, _LONGEST_ROW)
     )  # 4: the factors are as near as two roundings each
-    again = summed_again(larger, longest, kh, taps)
+    again = summed_again(larger, longest, kh, taps, 0.03 * rank * (kh + kw))
     return (factors, again) if again.dtype == SINGLE else (_all_factors(weights, DOUBLE, most), again)
 
 

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# Multiply-adds. Waking a thread costs about 50 us, in which one core makes some millions.
-WORTH_A_THREAD = 4_000_000
+# Multiply-adds. Waking a thread and handing it work costs about 100 us: some millions on one core.
+_WORTH_A_THREAD = 12_000_000
 
 _pool: ThreadPoolExecutor | None = None
 
@@ -26,7 +26,7 @@ def usable_cpus() -> int:
 def resolve_threads(threads: int | None, work: int) -> int:
     """Give the number of threads for so many multiply-adds: `threads` if it is given."""
     if threads is None:
-        return usable_cpus() if work > WORTH_A_THREAD else 1
+        return usable_cpus() if work > _WORTH_A_THREAD else 1
     if not isinstance(threads, Integral) or threads < 1:
         error = ValueError if isinstance(threads, Integral) else TypeError
         raise error(f"`threads` must be an integer of at least 1, got {threads!r}.")

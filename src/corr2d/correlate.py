@@ -100,7 +100,7 @@ def corr2d(
         float16 and float32; float64 for 32- and 64-bit integers and float64. Unit: image unit x kernel
         unit. A NaN or infinity reaches exactly the results whose window holds it. Rounding: at most 1e-6
         (float32; 3e-6 over a flat picture) or 1e-12 (float64) of ``abs(kernel).sum() * abs(image).max()``;
-        integer results are the exact sum, rounded, and by FFT at most one level off.
+        integer results are the sum to float64's precision, rounded, and by FFT at most one level off.
 
     Warns
     -----

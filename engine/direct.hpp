@@ -137,20 +137,24 @@ static void correlate_block(const Block<T>& b, const Weights<T>& k) {  // column
 template <class T>
 static constexpr std::ptrdiff_t most_taps = sizeof(T) == 4 ? 128 : 1024;
 
-// The parts that a kernel is summed in: `rows` x `columns` taps each, as equal as can be.
+// The parts that a kernel is summed in: `rows` x `columns` taps each, as equal as can be, and never more than `most_taps`:
+// the bound on rounding that near ties are found by counts on it.
 template <class T>
 struct Parts {
     std::ptrdiff_t rows, columns;
 
     Parts(std::ptrdiff_t kh, std::ptrdiff_t kw)
-        : rows(split(kh, split(kh * min(kw, most_taps<T>), most_taps<T>))), columns(split(kw, split(kw, most_taps<T>))) {}
+        : rows(share(kh, most_taps<T> / min(kw, most_taps<T>))), columns(share(kw, most_taps<T>)) {}
 
     static Weights<T> part(const Weights<T>& k, std::ptrdiff_t v, std::ptrdiff_t u, std::ptrdiff_t rows, std::ptrdiff_t columns) {
         return {k.at + u * k.stride + v, min(rows, k.kh - v), min(columns, k.kw - u), k.stride};
     }
 
   private:
-    static std::ptrdiff_t split(std::ptrdiff_t n, std::ptrdiff_t parts) { return (n + parts - 1) / parts; }
+    static std::ptrdiff_t share(std::ptrdiff_t n, std::ptrdiff_t most) {
+        const std::ptrdiff_t parts = (n + most - 1) / most;
+        return (n + parts - 1) / parts;
+    }
 };
 
 // A block of results while its parts come one by one: `results` holds the sum of the last few, `carry` that of those before.

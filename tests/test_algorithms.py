@@ -107,6 +107,20 @@ def test_integer_results_are_rounded_and_saturate(dtype, out, algorithm):
         assert off <= (1 if algorithm == "fft" or (algorithm == "separable" and not whole) else 0)
 
 
+@pytest.mark.parametrize("shape", [(1, 5), (5, 5), (4, 3)], ids=str)
+@pytest.mark.parametrize("name", ["direct", "separable"])
+def test_what_float32_takes_for_a_tie_is_summed_again(name, shape):
+    image, tenth = random_image((60, 200), "u1"), 0.1 + 1e-9
+    kernel = np.full(shape, tenth)
+    found = planning.plan(image, kernel, dtype="u1", algorithm=name)
+    assert (found.sums, found.near_tie > 0) == (np.float32, True)
+    tenths = correlate(image.astype("i8"), np.ones(shape)).astype("i8")
+    assert (tenths % 10 == 5).mean() > 0.05
+    # 1e-9 too much for a tie: every half goes up, where a float32 sum cannot tell.
+    expected = np.minimum((tenths + 5) // 10, 255)
+    np.testing.assert_array_equal(answer(image, kernel, dtype="u1", algorithm=name), expected)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", ["u1", ">u2", "f4", "f8"])
 def test_arrays_may_lie_in_memory_anyhow(layout, dtype, algorithm):

@@ -25,9 +25,8 @@ from .dtypes import (
     DOUBLE,
     as_image,
     as_weights,
-    channels_first,
     exceeds_float64,
-    mixing_channels,
+    planes_and_batch,
     result_dtype,
 )
 from .phases import phases
@@ -165,12 +164,7 @@ def correlate(
     algorithm: str = "auto",
 ) -> NDArray[Any]:
     """Do what `corr2d` promises, and add `bias`, on arrays and options already resolved."""
-    if weights.ndim == 4:
-        planes = mixing_channels(image, channel_axis, weights.shape[1], weights.shape)
-        batch = (*planes.shape[:-3], weights.shape[0])
-    else:
-        planes = channels_first(image, channel_axis, "image")
-        batch = planes.shape[:-2]
+    planes, batch = planes_and_batch(image, weights, channel_axis)
     if exceeds_float64(image):
         warn("`image` has integers beyond 2**53, which are rounded to float64.", stacklevel=3)
     h, w = planes.shape[-2:]

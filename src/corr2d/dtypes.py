@@ -91,6 +91,17 @@ def mixing_channels(
     return image if axis == -3 else np.moveaxis(image, axis, -3)
 
 
+def planes_and_batch(
+    image: NDArray[Any], weights: NDArray[Any], channel_axis: int | None
+) -> tuple[NDArray[Any], tuple[int, ...]]:
+    """Give the view that `weights` slide over, rows and columns last, and the leading axes of the result."""
+    if weights.ndim == 4:
+        planes = mixing_channels(image, channel_axis, weights.shape[1], weights.shape)
+        return planes, (*planes.shape[:-3], weights.shape[0])
+    planes = channels_first(image, channel_axis, "image")
+    return planes, planes.shape[:-2]
+
+
 def as_weights(value: ArrayLike, name: str = "kernel", *, mixing: bool = False) -> NDArray[np.float64]:
     """Give `value` as a contiguous, aligned array of finite float64: (kh, kw), or if `mixing` 4-D as well."""
     found = as_real_array(value, name)
@@ -145,7 +156,7 @@ class Sums(NamedTuple):
 
 
 _IN_DOUBLE = Sums(DOUBLE)
-_LONGEST_SUM = 128  # taps that one float32 sum adds up: engine/direct.hpp
+LONGEST_SUM = 128  # taps that one float32 sum adds up: engine/direct.hpp
 
 
 def float_sums(
@@ -189,7 +200,7 @@ def integer_sums(largest: float, weights: NDArray[np.float64], cval: float, bias
     if parts is not None and float(cval) % 1 == 0 and largest * parts < 2**24:
         return Sums(SINGLE)
     taps = weights[0].size if weights.ndim == 4 else weights.size
-    return summed_again(largest, min(taps, _LONGEST_SUM), weights.shape[-2], taps, 0.02 * taps)
+    return summed_again(largest, min(taps, LONGEST_SUM), weights.shape[-2], taps, 0.02 * taps)
 
 
 def _fineness(weights: NDArray[np.float64], bias: float) -> int | None:

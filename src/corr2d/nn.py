@@ -307,7 +307,7 @@ def _correlate(
     channel_axis: int | None,
     algorithm: Algorithm = "auto",
 ) -> torch.Tensor:
-    result: torch.Tensor = _Correlate.apply(image, weights, border, way, channel_axis, algorithm)  # type: ignore[no-untyped-call]  # torch's
+    result: torch.Tensor = _Correlate.apply(image, weights, border, way, channel_axis, algorithm)  # type: ignore[no-untyped-call]  # torch gives it no types
     return result
 
 
@@ -369,7 +369,7 @@ def _image_gradient(
         return gradient.new_zeros(shape)
     pads = border.pads
     size = shape[-2] + pads.top + pads.bottom, shape[-1] + pads.left + pads.right
-    padded: torch.Tensor = _Spread.apply(gradient, weights, size, way)  # type: ignore[no-untyped-call]  # torch's
+    padded: torch.Tensor = _Spread.apply(gradient, weights, size, way)  # type: ignore[no-untyped-call]  # torch gives it no types
     return _fold_border(padded, border, shape)
 
 
@@ -379,7 +379,7 @@ def _weights_gradient(
     if gradient.numel() == 0:
         return gradient.new_zeros(shape, dtype=torch.float64)
     padded = _add_border(image, border)
-    sums: torch.Tensor = _ProductSums.apply(padded, gradient, shape, way)  # type: ignore[no-untyped-call]  # torch's
+    sums: torch.Tensor = _ProductSums.apply(padded, gradient, shape, way)  # type: ignore[no-untyped-call]  # torch gives it no types
     return sums
 
 

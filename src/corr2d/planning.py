@@ -13,15 +13,15 @@ from .borders import NO_STEPS, Padding, Steps, resolve_padding, resolve_steps, r
 from .costs import COSTS
 from .dtypes import (
     DOUBLE,
+    LONGEST_SUM,
     SINGLE,
     Sums,
     as_image,
     as_weights,
-    channels_first,
     float_sums,
     integer_sums,
     largest_result,
-    mixing_channels,
+    planes_and_batch,
     result_dtype,
     summed_again,
 )
@@ -40,7 +40,6 @@ _CLEARLY = 1.25  # times as fast, to be preferred to direct
 _NEAR = "nothing else would be clearly faster, and direct has the last digits right."
 # Multiply-adds below which direct is taken unasked: looking costs more.
 _WORTH_A_LOOK = 50_000
-_LONGEST_ROW = 128  # taps that one float32 sum may add up: engine/direct.hpp
 # Products of spectra are off by up to 3e-6 of the largest result: an integer by at most one level.
 _HALF_A_LEVEL = 2**16
 
@@ -72,7 +71,7 @@ class Plan:
     tile : int
         Side of the FFT's tiles.
     near_tie : float
-        Integer results whose sum is so near to a tie are summed again in float64, so that they are exact.
+        Integer results whose sum is so near to a tie are summed again in float64.
     """
 
     algorithm: str
@@ -115,7 +114,7 @@ def plan(
     kernel : (kh, kw) or (c_out, c_in, kh, kw) array
         Its weights matter too: a kernel may be separable.
     padding, stride, dilation, channel_axis, dtype, algorithm
-        As in `corr2d`.
+        As in `corr2d`; only `padding` is "same" unless told otherwise.
 
     Returns
     -------
@@ -124,7 +123,7 @@ def plan(
     Raises
     ------
     TypeError, ValueError
-        As `corr2d`.
+        As `corr2d`, but for a kernel that does not fit: then there is nothing to do.
 
     Examples
     --------
@@ -134,12 +133,7 @@ def plan(
     pixels, weights = as_image(image), as_weights(kernel, mixing=True)
     steps, gaps = resolve_steps(stride, "stride"), resolve_steps(dilation, "dilation")
     kh, kw = weights.shape[-2:]
-    if weights.ndim == 4:
-        planes = mixing_channels(pixels, channel_axis, weights.shape[1], weights.shape)
-        batch = (*planes.shape[:-3], weights.shape[0])
-    else:
-        planes = channels_first(pixels, channel_axis, "image")
-        batch = planes.shape[:-2]
+    planes, batch = planes_and_batch(pixels, weights, channel_axis)
     h, w = planes.shape[-2:]
     rows, columns = result_shape((h, w), (kh, kw), resolve_padding(padding, (kh, kw), gaps), steps, gaps)
     shape = (*batch, max(rows, 0), max(columns, 0))
@@ -225,7 +219,7 @@ def _separable(
 ) -> tuple[Factors | None, Sums]:
     """Take a kernel apart, and say what its sums are made in; `largest` is None for float results."""
     kh, kw = weights.shape[-2:]
-    if kw > _LONGEST_ROW or (direct.dtype == DOUBLE if largest is None else largest >= 2**24):
+    if kw > LONGEST_SUM or (direct.dtype == DOUBLE if largest is None else largest >= 2**24):
         return _all_factors(weights, direct.dtype if largest is None else DOUBLE, most), Sums(DOUBLE)
     factors = _all_factors(weights, SINGLE, most)
     if factors is None or largest is None:
@@ -236,9 +230,7 @@ def _separable(
     if direct == Sums(SINGLE) and larger < 2**24 and all(not (f % 1).any() for f in factors):
         return factors, direct  # whole numbers all the way
     rank, taps = factors.rows.shape[-2], weights[0].size if weights.ndim == 4 else weights.size
-    longest = (
-        kw + 4 + min(taps // kw * rank, _LONGEST_ROW)
-    )  # 4: the factors are as near as two roundings each
+    longest = kw + 4 + min(taps // kw * rank, LONGEST_SUM)  # 4: the factors are as near as two roundings each
     again = summed_again(larger, longest, kh, taps, 0.03 * rank * (kh + kw))
     return (factors, again) if again.dtype == SINGLE else (_all_factors(weights, DOUBLE, most), again)
 

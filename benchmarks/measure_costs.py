@@ -20,11 +20,11 @@ KNOWN = ("avx512", "avx2", "baseline")
 SIDES = (32, 64, 128, 256, 512, 1024)
 
 
-def nanoseconds(correlation: _engine.Correlation) -> float:
+def nanoseconds(correlation: _engine.Correlation, image: np.ndarray, out: np.ndarray) -> float:
     best = float("inf")
     for _ in range(30):
         start = time.thread_time()
-        correlation.run(0, correlation.units)
+        correlation.run(image, out, 1, 1, 1)
         best = min(best, time.thread_time() - start)
     return best * 1e9
 
@@ -36,10 +36,10 @@ def measure(dtype: type) -> Costs:
     def work(k: int, way: int, tile: int = 0) -> _engine.Correlation:
         terms = [(np.ones((k, k)), np.ones((1, k)), np.ones((1, k)), 0, 0)]
         in_float64 = dtype == np.float64
-        return _engine.Correlation(image, out, terms, 1, 1, 0, 0.0, 0.0, 0.0, way, in_float64, tile)
+        return _engine.Correlation(terms, 1, 1, 0, 0.0, 0.0, 0.0, way, in_float64, tile)
 
     def a_pixel(k: int, way: int) -> float:
-        return nanoseconds(work(k, way)) / out.size
+        return nanoseconds(work(k, way), image, out) / out.size
 
     few, many = a_pixel(3, 0), a_pixel(11, 0)
     tap = (many - few) / (121 - 9)
@@ -49,7 +49,7 @@ def measure(dtype: type) -> Costs:
     return Costs(
         (max(few - 9 * tap, 0.0), tap),
         (max(short - 6 * single, 0.0), single),
-        {side: nanoseconds(pair) / pair.units for side, pair in pairs.items()},
+        {side: nanoseconds(pair, image, out) / pair.units(image, out) for side, pair in pairs.items()},
     )
 
 

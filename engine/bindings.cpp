@@ -4,6 +4,8 @@
 #include <nanobind/stl/string.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -15,6 +17,7 @@
 #include <vector>
 
 #include "dispatch.hpp"
+#include "pool.hpp"
 
 namespace nb = nanobind;
 
@@ -196,6 +199,9 @@ class Terms {
         }
     }
 
+    Terms(const Terms&) = delete;
+    Terms& operator=(const Terms&) = delete;
+
     std::ptrdiff_t channels_out, channels_in;
     std::vector<Term> terms;
 
@@ -218,23 +224,27 @@ class Terms {
     std::vector<std::unique_ptr<char[]>> numbers;
 };
 
-// One correlation, ready to be run band by band, from any thread.
+// Hears Ctrl-C while the interpreter is not held. Called between bands, it looks only every so often.
+class Interrupts {
+  public:
+    void operator()() {
+        const auto now = std::chrono::steady_clock::now();
+        if (now - last < std::chrono::milliseconds(20)) return;
+        last = now;
+        const nb::gil_scoped_acquire locked;
+        if (PyErr_CheckSignals() != 0) throw nb::python_error();
+    }
+
+  private:
+    std::chrono::steady_clock::time_point last = std::chrono::steady_clock::now();
+};
+
+// A correlation, ready to be run over any pictures, from any thread.
 class Correlation {
   public:
-    Correlation(nb::handle image, nb::handle out, nb::sequence given, std::ptrdiff_t row_step, std::ptrdiff_t column_step,
-                int border, double cval, double bias, double near_tie, Way way, bool in_float64, std::ptrdiff_t tile,
-                const Table& table)
-        : image(image, false),
-          out(out, true),
-          terms(given, way, in_float64, near_tie > 0),
-          algorithm((in_float64 ? table.f64 : table.f32)[int(way)]) {
-        job.image = planes_of<const char>(this->image.view);
-        job.out = planes_of<char>(this->out.view);
-        job.planes = count_planes(job.out);
-        const std::ptrdiff_t pictures = count_planes(job.image) / terms.channels_in;
-        if (pictures * terms.channels_in != count_planes(job.image) || pictures * terms.channels_out != job.planes) {
-            throw std::invalid_argument("image and out differ in their leading axes");
-        }
+    Correlation(nb::sequence given, std::ptrdiff_t row_step, std::ptrdiff_t column_step, int border, double cval, double bias,
+                double near_tie, Way way, bool in_float64, std::ptrdiff_t tile, const Table& table)
+        : terms(given, way, in_float64, near_tie > 0), algorithm((in_float64 ? table.f64 : table.f32)[int(way)]) {
         if (row_step < 1 || column_step < 1) throw std::invalid_argument("steps must be at least 1");
         if (way == Way::fft && (tile < 32 || (tile & (tile - 1)) != 0)) {
             throw std::invalid_argument("the FFT's tile must be a power of two, at least 32");
@@ -255,36 +265,58 @@ class Correlation {
         job.bias = bias;
         job.near_tie = near_tie;
         job.tile = tile;
-        const bool writable = job.out.pixel != Pixel::b8 && job.out.pixel != Pixel::f16;
-        if (job.out.swapped || !writable) throw std::invalid_argument("the engine cannot write this type");
-        const bool has_pixels = job.image.height > 0 && job.image.width > 0;
-        const bool has_results = job.planes > 0 && job.out.height > 0 && job.out.width > 0;
-        if (has_results && !has_pixels) throw std::invalid_argument("the image must not be empty");
-        if (has_results) {
-            units = algorithm.units(job);
-            const nb::gil_scoped_release unlocked;
-            shared = Memory(algorithm.shared_bytes(job));
-            algorithm.prepare(job, shared.get());
-        }
     }
 
-    // Units [begin, end) of the work. True: a NaN met an integer pixel.
-    bool run(std::ptrdiff_t begin, std::ptrdiff_t end) const {
-        if (begin < 0 || end > units) throw std::invalid_argument("no such units");
-        if (begin >= end) return false;
+    // Fills `out` in about so many bands, each of a multiple of `least` units, by at most so many threads. True: a NaN met an
+    // integer pixel.
+    bool run(nb::handle image, nb::handle out, std::ptrdiff_t threads, std::ptrdiff_t bands, std::ptrdiff_t least) const {
+        const Buffer from(image, false), to(out, true);
+        const Job job = job_of(from, to);
+        if (threads < 1 || bands < 1 || least < 1) throw std::invalid_argument("threads, bands and least must be at least 1");
+        if (job.planes == 0 || job.out.height == 0 || job.out.width == 0) return false;
+        if (job.image.height == 0 || job.image.width == 0) throw std::invalid_argument("the image must not be empty");
+
         const nb::gil_scoped_release unlocked;
-        return with_scratch(algorithm.scratch_bytes(job),
-                            [&](char* scratch) { return algorithm.run(job, shared.get(), begin, end, scratch); });
+        const Memory shared(algorithm.shared_bytes(job));
+        algorithm.prepare(job, shared.get());
+        const std::size_t scratch_bytes = algorithm.scratch_bytes(job);
+        const std::ptrdiff_t units = algorithm.units(job);
+        const std::ptrdiff_t step = std::max<std::ptrdiff_t>(1, (units + bands * least - 1) / (bands * least)) * least;
+        std::atomic<bool> met_nan{false};
+        const auto band = [&](std::ptrdiff_t i) {
+            const auto fill = [&](char* scratch) {
+                return algorithm.run(job, shared.get(), i * step, std::min((i + 1) * step, units), scratch);
+            };
+            if (with_scratch(scratch_bytes, fill)) met_nan = true;
+        };
+        for_each_task((units + step - 1) / step, threads, band, Interrupts());
+        return met_nan;
     }
 
-    std::ptrdiff_t units = 0;
+    // How many units there are to do.
+    std::ptrdiff_t units(nb::handle image, nb::handle out) const {
+        const Buffer from(image, false), to(out, true);
+        return algorithm.units(job_of(from, to));
+    }
 
   private:
-    Buffer image, out;
+    Job job_of(const Buffer& from, const Buffer& to) const {
+        Job job = this->job;
+        job.image = planes_of<const char>(from.view);
+        job.out = planes_of<char>(to.view);
+        job.planes = count_planes(job.out);
+        const std::ptrdiff_t pictures = count_planes(job.image) / terms.channels_in;
+        if (pictures * terms.channels_in != count_planes(job.image) || pictures * terms.channels_out != job.planes) {
+            throw std::invalid_argument("image and out differ in their leading axes");
+        }
+        const bool writable = job.out.pixel != Pixel::b8 && job.out.pixel != Pixel::f16;
+        if (job.out.swapped || !writable) throw std::invalid_argument("the engine cannot write this type");
+        return job;
+    }
+
     Terms terms;
     Job job;
     Algorithm algorithm;
-    Memory shared;
 };
 
 }  // namespace
@@ -305,15 +337,13 @@ NB_MODULE(_engine, m) {
     nb::class_<Correlation>(m, "Correlation")
         .def(
             "__init__",
-            [](Correlation* self, nb::handle image, nb::handle out, nb::sequence terms, std::ptrdiff_t row_step,
-               std::ptrdiff_t column_step, int border, double cval, double bias, double near_tie, int way, bool in_float64,
-               std::ptrdiff_t tile) {
+            [](Correlation* self, nb::sequence terms, std::ptrdiff_t row_step, std::ptrdiff_t column_step, int border, double cval,
+               double bias, double near_tie, int way, bool in_float64, std::ptrdiff_t tile) {
                 if (way < 0 || way > int(Way::fft)) throw std::invalid_argument("no such way");
-                new (self) Correlation(image, out, terms, row_step, column_step, border, cval, bias, near_tie, Way(way), in_float64,
-                                       tile, *table);
+                new (self) Correlation(terms, row_step, column_step, border, cval, bias, near_tie, Way(way), in_float64, tile, *table);
             },
-            nb::arg("image"), nb::arg("out"), nb::arg("terms"), nb::arg("row_step"), nb::arg("column_step"), nb::arg("border"),
-            nb::arg("cval"), nb::arg("bias"), nb::arg("near_tie"), nb::arg("way"), nb::arg("in_float64"), nb::arg("tile"))
-        .def_ro("units", &Correlation::units)
-        .def("run", &Correlation::run, nb::arg("begin"), nb::arg("end"));
+            nb::arg("terms"), nb::arg("row_step"), nb::arg("column_step"), nb::arg("border"), nb::arg("cval"), nb::arg("bias"),
+            nb::arg("near_tie"), nb::arg("way"), nb::arg("in_float64"), nb::arg("tile"))
+        .def("units", &Correlation::units)
+        .def("run", &Correlation::run);
 }

@@ -85,20 +85,22 @@ def test_works_inside_a_pool_that_is_full():
 
 
 def test_works_while_every_thread_of_its_own_pool_is_busy():
-    image, gate = random_image((400, 300)), threading.Event()
-    corr2d(image, KERNEL, threads=2)
-    blockers = [pool._pool.submit(gate.wait) for _ in range(pool.usable_cpus())]
-    try:
-        assert corr2d(image, KERNEL, threads=4).tobytes() == corr2d(image, KERNEL, threads=1).tobytes()
-    finally:
-        gate.set()
-    assert all(blocker.result() for blocker in blockers)
+    image, slow = random_image((400, 300)), random_image((800, 800))
+    expected = corr2d(image, KERNEL, threads=1)
+    with ThreadPoolExecutor(2 * pool.usable_cpus()) as executor:
+        busy = [
+            executor.submit(corr2d, slow, np.ones((61, 61)), threads=8, algorithm="direct")
+            for _ in range(2 * pool.usable_cpus())
+        ]
+        assert corr2d(image, KERNEL, threads=4).tobytes() == expected.tobytes()
+        results = {future.result(timeout=60).tobytes() for future in busy}
+    assert len(results) == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_works_after_fork():
     run_python("""
-        import os, signal, threading, warnings
+        import os, signal, warnings
         import numpy as np
         from corr2d.correlate import corr2d
         # Python 3.12 warns of any fork beside threads; that it works here is the point.
@@ -109,7 +111,9 @@ def test_works_after_fork():
         if child == 0:
             signal.alarm(30)  # a child that waits for threads it does not have
             right = np.array_equal(corr2d(image, np.ones((5, 5)), threads=3), expected)
-            os._exit(0 if right and threading.active_count() > 1 else 1)  # by threads of its own
+            # By threads of its own.
+            tasks = len(os.listdir("/proc/self/task")) if os.path.exists("/proc/self/task") else 2
+            os._exit(0 if right and tasks > 1 else 1)
         assert os.waitpid(child, 0)[1] == 0
         assert np.array_equal(corr2d(image, np.ones((5, 5)), threads=3), expected)
     """)
@@ -209,16 +213,70 @@ def test_works_while_the_interpreter_shuts_down():
         assert float(run_python(code.format(before=before))) == 1998 * 498 * 9
 
 
-def test_no_thread_is_woken_for_a_small_picture():
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="needs /proc")
+def test_threads_are_started_for_large_pictures_alone():
     out = run_python("""
-        import threading
+        import os
         import numpy as np
-        from corr2d import threads
         from corr2d.correlate import corr2d
+        def count():
+            return len(os.listdir("/proc/self/task"))
+        before = count()
         corr2d(np.ones((100, 100)), np.ones((3, 3)))
-        print(threads._pool, threading.active_count())
+        small = count()
+        corr2d(np.ones((1000, 1000)), np.ones((3, 3)), threads=2)
+        print(small - before, count() - before)
     """)
-    assert out.split() == ["None", "1"]
+    assert out.split() == ["0", "1"]
+
+
+LIMITED = """
+    import os, resource
+    import numpy as np
+    from corr2d.correlate import corr2d
+    def limit_memory(megabytes):
+        with open("/proc/self/statm") as file:
+            pages = int(file.read().split()[0])
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        beyond = resource.RLIM_INFINITY
+        if megabytes is not None:
+            beyond = pages * resource.getpagesize() + megabytes * 2**20
+        resource.setrlimit(resource.RLIMIT_AS, (beyond, hard))
+    image, kernel = np.random.default_rng(0).random((700, 700)), np.random.default_rng(1).random((5, 5))
+    before, out = len(os.listdir("/proc/self/task")), np.empty((696, 696))
+    expected = corr2d(image, kernel, threads=1)
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="needs /proc")
+def test_a_pool_that_gets_no_threads_leaves_the_work_to_the_caller():
+    code = """
+    limit_memory(4)  # less than the stack of a thread
+    corr2d(image, kernel, threads=8, out=out)
+    limit_memory(None)
+    print(len(os.listdir("/proc/self/task")) == before, np.array_equal(out, expected))
+    corr2d(image, kernel, threads=2, out=out)
+    print(len(os.listdir("/proc/self/task")) > before, np.array_equal(out, expected))
+    """
+    assert run_python(LIMITED + code).split() == ["True"] * 4
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="needs /proc")
+@pytest.mark.parametrize("threads", [1, 3])
+def test_too_little_memory_is_an_error_and_the_pool_goes_on(threads):
+    code = f"""
+    large, square = np.ones((301, 301)), np.empty_like(image)
+    corr2d(image, kernel, threads={threads}, out=out)
+    limit_memory(1)  # less than the spectra of large tiles
+    try:
+        corr2d(image, large, threads={threads}, algorithm="fft", padding="same", out=square)
+    except MemoryError:
+        print("MemoryError")
+    limit_memory(None)
+    corr2d(image, kernel, threads={threads}, out=out)
+    print(np.array_equal(out, expected))
+    """
+    assert run_python(LIMITED + code).split() == ["MemoryError", "True"]
 
 
 def test_usable_cpus_counts_what_this_process_may_use():

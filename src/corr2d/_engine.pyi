@@ -9,13 +9,10 @@ isa: str
 usable_isas: tuple[str, ...]
 
 class Correlation:
-    """One correlation, ready to be run band by band, from any thread."""
+    """A correlation, ready to be run over any pictures, from any thread."""
 
-    units: int
     def __init__(
         self,
-        image: NDArray[Any],
-        out: NDArray[Any],
         terms: Sequence[tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any] | None, int, int]],
         row_step: int,
         column_step: int,
@@ -27,4 +24,7 @@ class Correlation:
         in_float64: bool,
         tile: int,
     ) -> None: ...
-    def run(self, begin: int, end: int) -> bool: ...
+    def units(self, image: NDArray[Any], out: NDArray[Any], /) -> int: ...
+    def run(
+        self, image: NDArray[Any], out: NDArray[Any], threads: int, bands: int, least: int, /
+    ) -> bool: ...

@@ -1,8 +1,11 @@
 """corr2d: slide a kernel over pictures and sum the products."""
 
 import sys
-from functools import partial
-from typing import Any
+from collections.abc import Sequence
+from functools import lru_cache
+from math import prod
+from types import EllipsisType
+from typing import Any, NamedTuple
 from warnings import warn
 
 import numpy as np
@@ -30,14 +33,16 @@ from .dtypes import (
     result_dtype,
 )
 from .phases import phases
-from .planning import ALGORITHMS, Algorithm, Plan, choose
-from .threads import resolve_threads, run_all
+from .planning import ALGORITHMS, Algorithm, check_algorithm, choose
+from .threads import resolve_threads
 
 # Multiply-adds of a band: short enough for Ctrl-C (2e8 take 2 to 10 ms), and worth handing out.
 _BAND_WORK = 200_000_000
-_SMALLEST_BAND = 8_000_000
+_SMALLEST_BAND = 1_000_000
 _TILE_ROWS = 6  # of engine/vec.hpp: bands of whole register tiles
 _LEAST_STRIP = 64  # columns: the widest register tile
+# Correlations kept prepared, of kernels up to so many weights: some megabytes at most.
+_KEPT, _MOST_KEPT = 64, 4096
 
 
 def corr2d(
@@ -167,33 +172,28 @@ def correlate(
     planes, batch = planes_and_batch(image, weights, channel_axis)
     if exceeds_float64(image):
         warn("`image` has integers beyond 2**53, which are rounded to float64.", stacklevel=3)
-    h, w = planes.shape[-2:]
-    kernel = (weights.shape[-2], weights.shape[-1])
-    rows, columns = result_shape((h, w), kernel, pads, stride, dilation)
-    _check_fit(image.shape, (h, w), reach(kernel, dilation), (rows, columns), stride)
+    check_algorithm(algorithm)
+    out_dtype = result_dtype(image.dtype, dtype) if out is None else _out_dtype(out, dtype)
+    prepare = _prepare if weights.size <= _MOST_KEPT else _prepare.__wrapped__
+    job = prepare(
+        weights.tobytes(), weights.shape, planes.shape, image.dtype, out_dtype,
+        pads, stride, dilation, border, cval, bias, algorithm,
+    )  # fmt: skip
     # The result has the colours where the image has them; `planes` in front, or before rows and columns.
+    shape = job.shape
     front = 0 if weights.ndim == 2 else len(batch) - 1
     axis = front if channel_axis is None else channel_axis % image.ndim
-    shape = (*batch, rows, columns)
     if axis != front:
         sizes = list(shape)
         sizes.insert(axis, sizes.pop(front))
         shape = tuple(sizes)
-    if out is None:
-        out_dtype = result_dtype(image.dtype, dtype)
-        result = np.empty(shape, out_dtype)
-    else:
-        out_dtype = _check_out(out, shape, dtype)
-        overlaps = np.may_share_memory(out, image) or np.may_share_memory(out, weights)
-        result = np.empty(shape, out_dtype) if overlaps else out
-
+    result = np.empty(shape, out_dtype) if out is None else out
+    if out is not None:
+        _check_out(out, shape, out_dtype)
+        if np.may_share_memory(out, image) or np.may_share_memory(out, weights):
+            result = np.empty(shape, out_dtype)
     target = result if axis == front else np.moveaxis(result, axis, front)
-    plan = choose(
-        target.shape, image.dtype, weights, out_dtype,
-        stride=stride, dilation=dilation, cval=cval, bias=bias, algorithm=algorithm,
-    )  # fmt: skip
-    met_nan = _run(plan, planes, weights, target, pads, stride, dilation, border, cval, bias, threads)
-    if met_nan:
+    if job.fill(target, planes, threads):
         raise ValueError(
             f"`image` leads to NaN, which dtype={out_dtype.name} cannot hold. "
             f"Replace the NaN first, or ask for a float dtype."
@@ -204,53 +204,77 @@ def correlate(
     return result
 
 
-def _run(
-    plan: Plan,
-    image: NDArray[Any],
-    weights: NDArray[np.float64],
-    out: NDArray[Any],
+class _Prepared(NamedTuple):
+    """All of a correlation but the pixels."""
+
+    shape: tuple[int, ...]  # of the result
+    work: int  # multiply-adds, about
+    least: int  # units of a band of rows
+    parts: Sequence[tuple[tuple[EllipsisType | slice, ...], _engine.Correlation]]  # results, what fills them
+
+    def fill(self, out: NDArray[Any], image: NDArray[Any], threads: int | None) -> bool:
+        """Fill `out`, and say whether a NaN met an integer pixel."""
+        threads = resolve_threads(threads, self.work)
+        bands = 1
+        if threads > 1 or self.work > _BAND_WORK:
+            # Some for each thread, so that they end together; but each begins anew at its edges.
+            bands = max(threads * min(max(self.work // _SMALLEST_BAND, 1), 8), self.work // _BAND_WORK)
+            bands = -(-bands // max(len(self.parts), 1))
+        met_nan = False
+        for results, correlation in self.parts:
+            met_nan |= correlation.run(image, out[results], threads, bands, self.least)
+        return met_nan
+
+
+@lru_cache(_KEPT)
+def _prepare(
+    weight_bytes: bytes,
+    weights_shape: tuple[int, ...],
+    image_shape: tuple[int, ...],
+    image_dtype: np.dtype[Any],
+    out_dtype: np.dtype[Any],
     pads: Pads,
     stride: Steps,
     dilation: Steps,
     border: int,
     cval: float,
     bias: float,
-    threads: int | None,
-) -> bool:
-    """Fill `out` in bands; say whether a NaN met an integer pixel."""
-    kh, kw = weights.shape[-2:]
+    algorithm: str,
+) -> _Prepared:
+    """Check, plan and prepare. It is kept: pictures come in series, and a small one takes less than this."""
+    weights = np.frombuffer(weight_bytes).reshape(weights_shape)
+    h, w = image_shape[-2:]
+    kh, kw = weights_shape[-2:]
+    rows, columns = result_shape((h, w), (kh, kw), pads, stride, dilation)
+    _check_fit(image_shape, (h, w), reach((kh, kw), dilation), (rows, columns), stride)
+    batch = image_shape[:-2] if weights.ndim == 2 else (*image_shape[:-3], weights_shape[0])
+    shape = (*batch, rows, columns)
+    plan = choose(
+        shape, image_dtype, weights, out_dtype,
+        stride=stride, dilation=dilation, cval=cval, bias=bias, algorithm=algorithm,
+    )  # fmt: skip
     taps = weights[0].size if weights.ndim == 4 else weights.size
     pixel_work = taps + 8 if plan.algorithm == "direct" else 40 * taps // (kh * kw)
-    work = out.size * pixel_work
-    threads = resolve_threads(threads, work)
-    way, in_float64 = ALGORITHMS.index(plan.algorithm), plan.sums == DOUBLE
-
-    # Rows so wide that one row of register tiles is more than a band are cut into strips of columns.
-    strip = max(_LEAST_STRIP, _BAND_WORK // (_TILE_ROWS * pixel_work))
-    parts = []
-    for phase in phases((kh, kw), pads, stride, dilation):
-        results = out[..., *phase.results]
-        for x in range(0, results.shape[-1], strip):
-            some = results if strip >= results.shape[-1] else results[..., x : x + strip]
-            parts.append(
-                _engine.Correlation(
-                    image, some, phase.terms(weights, plan.factors, x), *phase.steps, border, cval, bias,
-                    plan.near_tie, way, in_float64, plan.tile,
-                )
-            )  # fmt: skip
-    if threads == 1 and work < _BAND_WORK:
-        return any([part.run(0, part.units) for part in parts])  # noqa: C419 (all of them, NaN or not)
-    # Some for each thread, so that they end together; but handing one out costs a million products.
-    bands = max(threads * min(max(work // _SMALLEST_BAND, 1), 8), work // _BAND_WORK)
     # Whole register tiles, or whole columns of row sums, which reach kh - 1 rows further.
     least = {"direct": _TILE_ROWS, "separable": max(_TILE_ROWS, min(4 * kh, 192)), "fft": 1}[plan.algorithm]
-    step = max(1, -(-sum(part.units for part in parts) // (bands * least))) * least
-    tasks = [
-        partial(part.run, unit, min(unit + step, part.units))
-        for part in parts
-        for unit in range(0, part.units, step)
+    # Rows so wide that one row of register tiles is more than a band are cut into strips of columns.
+    strip = max(_LEAST_STRIP, _BAND_WORK // (_TILE_ROWS * pixel_work))
+    strips = [
+        (phase, phase.results[1].step, x)
+        for phase in phases((kh, kw), pads, stride, dilation)
+        for x in range(phase.results[1].start, columns, strip * phase.results[1].step)
     ]
-    return any(run_all(tasks, threads))
+    parts = [
+        (
+            (..., phase.results[0], slice(x, min(x + strip * every, columns), every)),
+            _engine.Correlation(
+                phase.terms(weights, plan.factors, x // every), *phase.steps, border, cval, bias,
+                plan.near_tie, ALGORITHMS.index(plan.algorithm), plan.sums == DOUBLE, plan.tile,
+            ),
+        )
+        for phase, every, x in strips
+    ]  # fmt: skip
+    return _Prepared(shape, prod(shape) * pixel_work, least, parts)
 
 
 def _check_fit(
@@ -270,14 +294,16 @@ def _check_fit(
         )
 
 
-def _check_out(out: object, shape: tuple[int, ...], asked: DTypeLike | None) -> np.dtype[np.generic]:
+def _out_dtype(out: object, asked: DTypeLike | None) -> np.dtype[np.generic]:
     if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
         raise TypeError(f"`out` must be a plain NumPy array, got {type(out).__name__}.")
-    dtype = (
-        result_dtype(out.dtype, out.dtype, "out.dtype") if asked is None else result_dtype(out.dtype, asked)
-    )
+    if asked is None:
+        return result_dtype(out.dtype, out.dtype, "out.dtype")
+    return result_dtype(out.dtype, asked)
+
+
+def _check_out(out: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     if out.shape != shape or out.dtype != dtype:
         raise ValueError(f"`out` must have shape {shape} and dtype {dtype}, got {out.shape} and {out.dtype}.")
     if not out.flags.writeable:
         raise ValueError("`out` must be writable, got a read-only array.")
-    return dtype

@@ -138,14 +138,17 @@ def result_dtype(
     """Give the type of the result: `asked`, or float32 for small types and float64 for others."""
     if asked is None:
         return SINGLE if is_small(image) else DOUBLE
-    rule = f"`{name}` must be one of {', '.join(t.name for t in _WRITABLE)}, in the machine's byte order"
     try:
         dtype = np.dtype(asked)
     except TypeError as error:
-        raise TypeError(f"{rule}, got {asked!r}.") from error
+        raise TypeError(f"{_rule(name)}, got {asked!r}.") from error
     if dtype not in _WRITABLE:
-        raise ValueError(f"{rule}, got {dtype!r}.")
+        raise ValueError(f"{_rule(name)}, got {dtype!r}.")
     return dtype
+
+
+def _rule(name: str) -> str:
+    return f"`{name}` must be one of {', '.join(t.name for t in _WRITABLE)}, in the machine's byte order"
 
 
 class Sums(NamedTuple):

@@ -519,10 +519,9 @@ def _product_sums(
             for phase in phases(shape, _NO_BORDER.pads, way.dilation, way.stride):
                 # Not corr2d: a NaN in the gradient belongs in the sums, where corr2d refuses it in a kernel.
                 correlation = _engine.Correlation(
-                    window.swapaxes(0, 1), block_sums[..., *phase.results], phase.terms(factors, None, 0),
-                    *phase.steps, 0, 0.0, 0.0, 0.0, DIRECT, True, 0,
-                )  # fmt: skip
-                correlation.run(0, correlation.units)
+                    phase.terms(factors, None, 0), *phase.steps, 0, 0.0, 0.0, 0.0, DIRECT, True, 0
+                )
+                correlation.run(window.swapaxes(0, 1), block_sums[..., *phase.results], 1, 1, 1)
             sums += block_sums
         return sums
 

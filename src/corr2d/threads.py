@@ -10,8 +10,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# Multiply-adds. Waking a thread and handing it work costs about 100 us: some millions on one core.
-_WORTH_A_THREAD = 12_000_000
+# Multiply-adds, 100 to 200 us of them. Waking a thread takes up to 100 us.
+_WORTH_A_THREAD = 4_000_000
 
 _pool: ThreadPoolExecutor | None = None
 

@@ -58,7 +58,14 @@ static inline S fetch(const char* p) {  // p need not be aligned
 template <class S, bool swapped, int apart, class T>
 static void read_apart(const char* from, std::ptrdiff_t stride, T* to, std::ptrdiff_t n) {
     if constexpr (apart > 0) stride = apart * std::ptrdiff_t(sizeof(S));
-    for (std::ptrdiff_t i = 0; i < n; ++i) to[i] = T(widen(fetch<S, swapped>(from + i * stride)));
+    // A number that the compiler knows becomes vectors without a tail: the last ones are read twice.
+    constexpr std::ptrdiff_t some = 32;
+    const auto read = [&](std::ptrdiff_t first, std::ptrdiff_t count) {
+        for (std::ptrdiff_t i = first; i < first + count; ++i) to[i] = T(widen(fetch<S, swapped>(from + i * stride)));
+    };
+    if (n < some) return read(0, n);
+    for (std::ptrdiff_t i = 0; i + some < n; i += some) read(i, some);
+    read(n - some, some);
 }
 template <class S, bool swapped, class T>
 static void read_run(const char* from, std::ptrdiff_t stride, T* to, std::ptrdiff_t n) {
@@ -100,13 +107,14 @@ static inline bool any(Mask<T> mask) {
     return all != 0;
 }
 
-// As many of n neighbours as fill vectors; gives their number.
+// All of n neighbours, if they fill vectors; gives the number written.
 template <class T, class D>
 static std::ptrdiff_t write_vectors(const T* from, char* to, std::ptrdiff_t n, T lowest, T highest, bool& met_nan) {
     constexpr std::ptrdiff_t some = 4 * lanes<T>;
+    if (n < some) return 0;
     Mask<T> nans{};
-    std::ptrdiff_t i = 0;
-    for (; i + some <= n; i += some) {
+    for (std::ptrdiff_t next = 0; next < n; next += some) {
+        const std::ptrdiff_t i = min(next, n - some);  // the last ones are written twice
         Lane<T> bits[some];
         for (std::ptrdiff_t j = 0; j < some; j += lanes<T>) {
             Vec<T> a = load(from + i + j);
@@ -121,7 +129,7 @@ static std::ptrdiff_t write_vectors(const T* from, char* to, std::ptrdiff_t n, T
         __builtin_memcpy(to + i * std::ptrdiff_t(sizeof(D)), whole, sizeof whole);
     }
     met_nan |= any<T>(nans);
-    return i;
+    return n;
 }
 
 template <class T, class D>
@@ -207,6 +215,11 @@ struct Window {  // rows x columns of what a term reads, from (y, x) on; it may 
     std::ptrdiff_t y, x, rows, columns;
 };
 
+// A window is some cache lines of each of many rows: too few for the processor to see what comes next.
+static inline void prefetch(const char* from, std::ptrdiff_t bytes) {
+    for (std::ptrdiff_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i);
+}
+
 // Copies a window of one plane of pixels into `to`; fills its rows up to `stride` with zeros, so that whole vectors can be read.
 template <class T>
 using Gather = void (*)(const Job& job, const Term& term, const char* pixels, const Window& window, T* to, std::ptrdiff_t stride);
@@ -229,6 +242,8 @@ static void gather_as(const Job& job, const Term& term, const char* pixels, cons
             };
             for (std::ptrdiff_t j = 0; j < inside; ++j) at_border(j);
             if (outside > inside) {
+                const std::ptrdiff_t ahead = min(source + 4, image.height - 1) * image.row_stride;
+                prefetch(pixels + ahead + (x + inside * step) * image.column_stride, (outside - inside) * step * image.column_stride);
                 read_run<S, swapped>(row + (x + inside * step) * image.column_stride, step * image.column_stride, to + inside,
                                      outside - inside);
             }

@@ -125,6 +125,14 @@ def test_the_type_of_the_sums(dtype, out, algorithm, sums):
     assert plan(np.zeros((9, 9), dtype), np.ones((3, 3)), dtype=out, algorithm=algorithm).sums == sums
 
 
+@pytest.mark.parametrize("row", [[1, 2, 1], [1, 4, 6, 4, 1], [2, 7, 14, 18, 14, 7, 2]])
+def test_factors_of_binary_fractions_need_no_second_look(row):
+    image, kernel = np.zeros((2048, 2048), np.uint8), np.outer(row, row) / sum(row) ** 2
+    ours = plan(image, kernel, dtype=np.uint8, algorithm="separable")
+    assert (ours.sums, ours.near_tie) == (np.float32, 0)
+    assert plan(image, kernel / 3, dtype=np.uint8, algorithm="separable").near_tie > 0
+
+
 @pytest.mark.parametrize(("taps", "sums"), [(128, F4), (129, F8)])
 def test_rows_of_many_taps_are_summed_in_float64(taps, sums):
     # test_large_kernels_keep_their_digits says why.

@@ -199,22 +199,18 @@ def integer_sums(largest: float, weights: NDArray[np.float64], cval: float, bias
     """
     if largest >= 2**24:
         return _IN_DOUBLE
-    parts = _fineness(weights, bias)
+    parts = fineness(np.append(weights, bias))
     if parts is not None and float(cval) % 1 == 0 and largest * parts < 2**24:
         return Sums(SINGLE)
     taps = weights[0].size if weights.ndim == 4 else weights.size
     return summed_again(largest, min(taps, LONGEST_SUM), weights.shape[-2], taps, 0.02 * taps)
 
 
-def _fineness(weights: NDArray[np.float64], bias: float) -> int | None:
-    """Find the least 2**n, up to 2**15, that makes whole numbers of all weights and of the bias."""
-
-    def all_whole(parts: int) -> bool:
-        return float(bias) * parts % 1 == 0 and not np.any(weights * parts % 1)
-
-    if not all_whole(1 << 15):
+def fineness(numbers: NDArray[np.float64]) -> int | None:
+    """Find the least 2**n, up to 2**15, that makes whole numbers of all, if any does."""
+    if np.any(numbers * 2**15 % 1):
         return None
-    return next(1 << n for n in range(16) if all_whole(1 << n))
+    return next(1 << n for n in range(16) if not np.any(numbers * (1 << n) % 1))
 
 
 def summed_again(largest: float, longest: int, kh: int, taps: int, saved: float) -> Sums:

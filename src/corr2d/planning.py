@@ -18,6 +18,7 @@ from .dtypes import (
     Sums,
     as_image,
     as_weights,
+    fineness,
     float_sums,
     integer_sums,
     largest_result,
@@ -227,8 +228,10 @@ def _separable(
     # What cancels between the terms counts in each of them.
     of_factors = float((np.abs(factors.columns).sum(-1) * np.abs(factors.rows).sum(-1)).sum())
     larger = largest * max(1.0, of_factors / (float(np.abs(weights).sum()) or 1.0))
-    if direct == Sums(SINGLE) and larger < 2**24 and all(not (f % 1).any() for f in factors):
-        return factors, direct  # whole numbers all the way
+    if direct == Sums(SINGLE):
+        parts = [fineness(factor) for factor in factors]
+        if parts[0] is not None and parts[1] is not None and larger * parts[0] * parts[1] < 2**24:
+            return factors, direct  # whole numbers of some 2**-n all the way
     rank, taps = factors.rows.shape[-2], weights[0].size if weights.ndim == 4 else weights.size
     longest = kw + 4 + min(taps // kw * rank, LONGEST_SUM)  # 4: the factors are as near as two roundings each
     again = summed_again(larger, longest, kh, taps, 0.03 * rank * (kh + kw))
@@ -267,11 +270,18 @@ def _factors(weights: NDArray[np.float64], sums: np.dtype[Any], most: int) -> Fa
         if len(rows) == min(most, *weights.shape):
             return None
         i, j = divmod(int(np.abs(left).argmax()), weights.shape[1])
-        columns.append(left[:, j] / (left[i, j] or 1.0))  # 0: a kernel of zeros
-        rows.append(np.ldexp(left[i], power))
-        left -= np.outer(columns[-1], left[i])
+        common = _common(left[:, j]) or left[i, j] or 1.0  # 1: of a kernel of zeros
+        columns.append(left[:, j] / common)
+        rows.append(np.ldexp(left[i] * common / (left[i, j] or 1.0), power))
+        left -= np.outer(left[:, j], left[i] / (left[i, j] or 1.0))
         left[i] = left[:, j] = 0  # exactly: min(kh, kw) terms always do
     return Factors(np.array(columns), np.array(rows))
+
+
+def _common(numbers: NDArray[np.float64]) -> float:
+    """Give the greatest common divisor of whole numbers of some 2**-n, n up to 15; else 0."""
+    parts = fineness(numbers)
+    return 0.0 if parts is None else float(np.gcd.reduce((numbers * parts).astype(np.int64))) / parts
 
 
 class _Job:

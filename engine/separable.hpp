@@ -42,26 +42,34 @@ static void sum_rows(const T* x, std::ptrdiff_t x_stride, const T* row, std::ptr
     }
 }
 
-// The size of a tile of results. Its row sums reach kh - 1 rows further, so it is taller for tall kernels; together they
+// The size of a tile of results, whose row sums reach kh - 1 rows further. Where there is one column times one row, a tile takes
+// those from the tile above: it is low and wide, and runs along rows of pixels. Else it is taller for tall kernels. The row sums
 // stay in half an L2 cache.
 struct SeparableLayout {
     static constexpr std::ptrdiff_t most_rows = 192;
-    std::ptrdiff_t rows, columns, stride;  // stride: of the window of pixels
+    std::ptrdiff_t rows, columns;
+    std::ptrdiff_t window_stride, sums_stride;  // of the pixels and of their row sums
+    bool takes_from_above;
 
     template <class T>
     static SeparableLayout of(const Job& job) {
-        const std::ptrdiff_t rows = min(clamp(4 * job.kh, 96, most_rows), job.out.height);
-        const std::ptrdiff_t columns = round_up(min(128, job.out.width), lanes<T>);
-        return {rows, columns, round_up(columns + job.kw - 1, lanes<T>)};
+        const bool takes_from_above = job.terms_each == 1 && job.terms[0].rank == 1;
+        const std::ptrdiff_t most_columns = !takes_from_above ? 128 : job.kh <= 16 ? 1024 : job.kh <= 48 ? 512 : 256;
+        const std::ptrdiff_t rows = min(takes_from_above ? 24 : clamp(4 * job.kh, 96, most_rows), job.out.height);
+        const std::ptrdiff_t columns = round_up(min(most_columns * 4 / std::ptrdiff_t(sizeof(T)), job.out.width), lanes<T>);
+        // A vector more than a power of two: rows would else share a few sets of the cache.
+        return {rows, columns, round_up(columns + job.kw - 1, lanes<T>), columns + lanes<T>, takes_from_above};
     }
+
+    std::ptrdiff_t window_size(const Job& job) const { return (rows + job.kh - 1) * window_stride; }
+    std::ptrdiff_t sums_size(const Job& job) const { return (rows + job.kh - 1) * sums_stride; }
 };
 
 // A unit is a row of the output, as in direct.hpp.
 template <class T>
 static std::size_t separable_scratch_bytes(const Job& job) {
     const SeparableLayout layout = SeparableLayout::of<T>(job);
-    const std::ptrdiff_t height = layout.rows + job.kh - 1;
-    return std::size_t(height * (layout.stride + layout.columns)) * sizeof(T) +
+    return std::size_t(layout.window_size(job) + layout.sums_size(job)) * sizeof(T) +
            std::size_t(layout.rows * layout.columns) * (sizeof(T) + sizeof(double)) + direct_scratch_bytes<T>(job);
 }
 
@@ -74,8 +82,8 @@ class SeparableBand {
           sums(reinterpret_cast<T*>(memory + layout.rows * layout.columns * std::ptrdiff_t(sizeof(double))),
                reinterpret_cast<double*>(memory), layout.columns),
           window(sums.results + layout.rows * layout.columns),
-          row_sums(window + (layout.rows + job.kh - 1) * layout.stride),
-          band(job, reinterpret_cast<char*>(row_sums + (layout.rows + job.kh - 1) * layout.columns)),
+          row_sums(window + layout.window_size(job)),
+          band(job, reinterpret_cast<char*>(row_sums + layout.sums_size(job))),
           gather(gatherer<T>(job)),
           write(writer<T>(job.out.pixel)) {}
 
@@ -96,15 +104,24 @@ class SeparableBand {
   private:
     void tiles(std::ptrdiff_t plane, std::ptrdiff_t begin, std::ptrdiff_t end, std::ptrdiff_t first, std::ptrdiff_t last,
                bool reads_in_place) {
-        for (std::ptrdiff_t y = begin; y < end; y += layout.rows) {
-            for (std::ptrdiff_t x = first; x < last; x += layout.columns) {
-                tile(plane, y, x, min(layout.rows, end - y), min(layout.columns, last - x), reads_in_place);
+        for (std::ptrdiff_t x = first, columns; x < last; x += columns) {
+            columns = min(layout.columns, last - x);
+            if (columns > lanes<T>) columns -= columns % lanes<T>;  // the rest is a tile of one vector, which may begin further left
+            for (std::ptrdiff_t y = begin; y < end; y += layout.rows) {
+                // All tiles above are `layout.rows` high.
+                const std::ptrdiff_t known = y > begin && layout.takes_from_above ? job.kh - 1 : 0;
+                if (known > 0) {
+                    const T* const below = row_sums + layout.rows * layout.sums_stride;
+                    __builtin_memmove(row_sums, below, std::size_t(known * layout.sums_stride) * sizeof(T));
+                }
+                tile(plane, y, x, min(layout.rows, end - y), columns, known, reads_in_place);
             }
         }
     }
 
+    // `known`: how many row sums are there already.
     void tile(std::ptrdiff_t plane, std::ptrdiff_t y, std::ptrdiff_t x, std::ptrdiff_t rows, std::ptrdiff_t columns,
-              bool reads_in_place) {
+              std::ptrdiff_t known, bool reads_in_place) {
         const std::ptrdiff_t whole = round_up(columns, lanes<T>);
         if (reads_in_place) {  // whole vectors: from further left, over results already there
             reads_in_place = x + columns - whole >= band.where_inside().x;
@@ -119,25 +136,25 @@ class SeparableBand {
         sums.start(rows, whole, job.bias);
         for (std::ptrdiff_t t = 0; t < job.terms_each; ++t) {
             const Term& term = terms_of(job, plane)[t];
-            const std::ptrdiff_t height = rows + term.kh - 1, width = columns + term.kw - 1;
+            const std::ptrdiff_t height = rows + term.kh - 1 - known, width = columns + term.kw - 1;
             const T* pixels = window;
-            std::ptrdiff_t stride = layout.stride;
+            std::ptrdiff_t stride = layout.window_stride;
             if (reads_in_place) {
-                pixels = band.pixels_at(plane, term, y, x);
+                pixels = band.pixels_at(plane, term, y + known, x);
                 stride = band.x_stride();
             } else {
-                gather(job, term, pixels_of(job, plane, term), {y, x, height, width}, window, stride);
+                gather(job, term, pixels_of(job, plane, term), {y + known, x, height, width}, window, stride);
             }
             for (std::ptrdiff_t r = 0; r < term.rank; ++r) {
                 const T* const row = static_cast<const T*>(term.rows) + r * term.kw;
                 const Weights<T> column{static_cast<const T*>(term.columns) + r * term.kh, term.kh, 1, term.kh};
-                sum_rows(pixels, stride, row, term.kw, row_sums, layout.columns, height, whole);
+                sum_rows(pixels, stride, row, term.kw, row_sums + known * layout.sums_stride, layout.sums_stride, height, whole);
                 if (in_place) {
-                    correlate_block<T>({row_sums, layout.columns, band.out_at(plane, y, x), job.out.row_stride / std::ptrdiff_t(sizeof(T)),
+                    correlate_block<T>({row_sums, layout.sums_stride, band.out_at(plane, y, x), job.out.row_stride / std::ptrdiff_t(sizeof(T)),
                                         rows, whole, false, T(job.bias)},
                                        column);
                 } else {
-                    sums.add(row_sums, layout.columns, column, Parts<T>(term.kh, 1));
+                    sums.add(row_sums, layout.sums_stride, column, Parts<T>(term.kh, 1));
                 }
             }
             if (term.rank > 1) mark_infinite(pixels, stride, rows, width, term.kh, goes_direct);

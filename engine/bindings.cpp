@@ -1,7 +1,9 @@
 // The only file that knows Python. Arrays come in through the buffer protocol, which, unlike DLPack, passes read-only,
 // byte-swapped and unaligned arrays.
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 
 #include <algorithm>
 #include <atomic>
@@ -14,6 +16,8 @@
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "dispatch.hpp"
@@ -319,6 +323,93 @@ class Correlation {
     Algorithm algorithm;
 };
 
+class Array {  // of float64, contiguous
+  public:
+    Array(nb::handle array, bool writable, int axes) : buffer(array, writable) {
+        const Py_buffer& view = buffer.view;
+        const Format format = parse_format(view);
+        if (format.pixel != Pixel::f64 || format.swapped || view.ndim != axes || !PyBuffer_IsContiguous(&view, 'C')) {
+            throw std::invalid_argument("sums must be contiguous float64");
+        }
+    }
+    double* at(std::ptrdiff_t i) const { return static_cast<double*>(buffer.view.buf) + i * buffer.view.strides[0] / 8; }
+    const std::ptrdiff_t* shape() const { return buffer.view.shape; }
+
+  private:
+    Buffer buffer;
+};
+
+// Fills sums[i] with the sums of z z^T, z = (window, 1, pixel), over the i-th of `blocks`: tuples (top, left, rows, columns) of
+// pixels of `after`.
+void fill_moments(nb::handle before, nb::handle after, nb::sequence given, std::pair<std::ptrdiff_t, std::ptrdiff_t> size,
+                  std::pair<double, double> centers, nb::handle sums, std::ptrdiff_t threads, const Table& table) {
+    const Buffer x(before, false), y(after, false);
+    const Array to(sums, true, 3);
+    Pair pair{planes_of<const char>(x.view), planes_of<const char>(y.view), size.first, size.second, centers.first, centers.second};
+    const std::ptrdiff_t height = pair.after.height, width = pair.after.width, order = size.first * size.second + 2;
+    if (x.view.ndim != 2 || y.view.ndim != 2 || size.first < 1 || size.second < 1 || threads < 1 ||
+        pair.before.height != height + size.first - 1 || pair.before.width != width + size.second - 1) {
+        throw std::invalid_argument("the shapes of before, after and the window do not fit");
+    }
+    std::vector<Area> blocks;
+    for (nb::handle item : given) {
+        const auto [top, left, rows, columns] =
+            nb::cast<std::tuple<std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t>>(item);
+        if (top < 0 || left < 0 || rows < 1 || columns < 1 || top + rows > height || left + columns > width) {
+            throw std::invalid_argument("a block must lie inside `after`");
+        }
+        blocks.push_back({top, left, rows, columns});
+    }
+    if (to.shape()[0] != std::ptrdiff_t(blocks.size()) || to.shape()[1] != order || to.shape()[2] != order) {
+        throw std::invalid_argument("there must be a matrix for each block");
+    }
+    const auto is_whole = [](Pixel pixel, double center) {
+        return (pixel == Pixel::u8 && center == 128) || (pixel == Pixel::i8 && center == 0);
+    };
+    const bool whole = is_whole(pair.before.pixel, pair.center_before) && is_whole(pair.after.pixel, pair.center_after);
+    const Lags& lags = whole ? table.whole_lags : table.real_lags;
+
+    const nb::gil_scoped_release unlocked;
+    struct Tile {
+        std::size_t block;
+        Area pixels;
+    };
+    std::vector<Tile> tiles;
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+        const Area& block = blocks[i];
+        for (std::ptrdiff_t v = 0; v < block.rows; v += lags.tile_rows) {
+            for (std::ptrdiff_t u = 0; u < block.columns; u += lags.tile_columns) {
+                tiles.push_back({i,
+                                 {block.top + v, block.left + u, std::min(lags.tile_rows, block.rows - v),
+                                  std::min(lags.tile_columns, block.columns - u)}});
+            }
+        }
+    }
+    // Tile by tile, and added in their order: the same bits for any number of threads.
+    const std::ptrdiff_t count = lag_count(pair), n = std::ptrdiff_t(tiles.size());
+    std::vector<double> of_tiles(std::size_t(count * n));
+    const std::size_t add_bytes = lags.add_bytes(pair), fill_bytes = lags.fill_bytes(pair);
+    const auto add = [&](std::ptrdiff_t i) {
+        with_scratch(add_bytes, [&](char* scratch) {
+            lags.add(pair, tiles[std::size_t(i)].pixels, of_tiles.data() + i * count, scratch);
+            return false;
+        });
+    };
+    for_each_task(n, threads, add, Interrupts());
+    std::vector<double> of_blocks(std::size_t(count) * blocks.size());
+    for (std::ptrdiff_t i = 0; i < n; ++i) {
+        double* const block = of_blocks.data() + std::ptrdiff_t(tiles[std::size_t(i)].block) * count;
+        for (std::ptrdiff_t j = 0; j < count; ++j) block[j] += of_tiles[std::size_t(i * count + j)];
+    }
+    const auto fill = [&](std::ptrdiff_t i) {
+        with_scratch(fill_bytes, [&](char* scratch) {
+            lags.fill(pair, blocks[std::size_t(i)], of_blocks.data() + i * count, to.at(i), scratch);
+            return false;
+        });
+    };
+    for_each_task(std::ptrdiff_t(blocks.size()), threads, fill, Interrupts());
+}
+
 }  // namespace
 }  // namespace corr2d
 
@@ -346,4 +437,12 @@ NB_MODULE(_engine, m) {
             nb::arg("near_tie"), nb::arg("way"), nb::arg("in_float64"), nb::arg("tile"))
         .def("units", &Correlation::units)
         .def("run", &Correlation::run);
+
+    m.def(
+        "fill_moments",
+        [](nb::handle before, nb::handle after, nb::sequence blocks, std::pair<std::ptrdiff_t, std::ptrdiff_t> size,
+           std::pair<double, double> centers, nb::handle sums,
+           std::ptrdiff_t threads) { fill_moments(before, after, blocks, size, centers, sums, threads, *table); },
+        nb::arg("before"), nb::arg("after"), nb::arg("blocks"), nb::arg("size"), nb::arg("centers"), nb::arg("sums"),
+        nb::arg("threads"));
 }

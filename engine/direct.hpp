@@ -18,9 +18,6 @@
 namespace corr2d {
 namespace CORR2D_ISA {
 
-// The compiler must inline these: an accumulator whose address is taken lives in memory, at half the speed.
-#define CORR2D_INLINE inline __attribute__((always_inline))
-
 template <class T>
 struct Weights {  // kh x kw of them; number u * stride + v is the weight (v, u)
     const T* at;

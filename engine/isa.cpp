@@ -2,6 +2,7 @@
 // that namespace, so that no two instruction sets share one.
 #include "direct.hpp"
 #include "fft.hpp"
+#include "lags.hpp"
 #include "separable.hpp"
 
 #define CORR2D_TEXT(name) #name
@@ -19,6 +20,8 @@ const Table table = {
     {{row_units, no_shared_bytes, no_prepare, direct_scratch_bytes<double>, direct_run<double>},
      {row_units, no_shared_bytes, no_prepare, separable_scratch_bytes<double>, separable_run<double>},
      {fft_units, fft_shared_bytes<double>, fft_prepare<double>, fft_scratch_bytes<double>, fft_run<double>}},
+    {Whole::tile_rows, Whole::tile_columns, lags_bytes<Whole>, add_lags<Whole>, fill_bytes<Whole>, fill_gram<Whole>},
+    {Real::tile_rows, Real::tile_columns, lags_bytes<Real>, add_lags<Real>, fill_bytes<Real>, fill_gram<Real>},
 };
 
 }  // namespace CORR2D_ISA

@@ -61,11 +61,37 @@ struct Algorithm {
     bool (*run)(const Job&, const char* shared, std::ptrdiff_t begin, std::ptrdiff_t end, char* scratch);
 };
 
+// What moments are made of: two pictures, of which `after` has the size of the places that a kh x kw window has in `before`.
+struct Pair {
+    Planes<const char> before, after;
+    std::ptrdiff_t kh, kw;
+    double center_before, center_after;
+};
+
+// Pixels of `after`.
+struct Area {
+    std::ptrdiff_t top, left, rows, columns;
+};
+
+// What is summed of a tile: 3 for each tap, and 3 more.
+inline constexpr std::ptrdiff_t lag_count(const Pair& pair) { return 3 * pair.kh * pair.kw + 3; }
+
+// The Gram matrix of the windows of a block, in two steps: `add` sums over its tiles, `fill` makes the matrix of the sums. Scratch
+// memory is aligned to 64 bytes.
+struct Lags {
+    std::ptrdiff_t tile_rows, tile_columns;
+    std::size_t (*add_bytes)(const Pair&);
+    void (*add)(const Pair&, const Area& tile, double* sums, char* scratch);
+    std::size_t (*fill_bytes)(const Pair&);
+    void (*fill)(const Pair&, const Area&, const double* sums, double* gram, char* scratch);
+};
+
 enum class Way { direct, separable, fft };
 
 struct Table {
     const char* name;
     Algorithm f32[3], f64[3];  // by Way
+    Lags whole_lags, real_lags;  // of two pictures of 8 bits about whole centres; of any others
 };
 
 }  // namespace corr2d

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 isa: str
@@ -28,3 +29,14 @@ class Correlation:
     def run(
         self, image: NDArray[Any], out: NDArray[Any], threads: int, bands: int, least: int, /
     ) -> bool: ...
+
+def fill_moments(
+    before: NDArray[Any],
+    after: NDArray[Any],
+    blocks: Sequence[tuple[int, int, int, int]],
+    size: tuple[int, int],
+    centers: tuple[float, float],
+    sums: NDArray[np.float64],
+    threads: int,
+) -> None:
+    """Fill sums[i] with the sums of z z^T over the pixels of blocks[i]: (top, left, rows, columns)."""

@@ -1,14 +1,16 @@
 """Moments: all that a least-squares fit needs to know of before and after, as sums that add up."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import _engine
 from .dtypes import as_image, as_real_array, channels_first, exceeds_float64
+from .threads import resolve_threads
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -18,6 +20,9 @@ Clip = Literal["auto"] | tuple[float, float] | None
 _FOLDS = 16
 _FOLD_BYTES = 64 << 20  # of all folds together
 _TILE_BYTES = 32 << 20  # of one patch matrix
+_MATRIX_BYTES = 64 << 20  # of the sums of some folds, before they are added to others
+_FEW = 0.4  # of the pixels: if no more are left out, it is quicker to sum all and take those out again
+_LOSS = 16  # what is taken out may be so many times what stays: four of 53 bits
 _MOST_BYTES = 4 << 30  # of the sums: windows up to 152 x 152
 # Sums of squares: within them no product on the way to the kernel overflows or loses digits to underflow.
 _LEAST_SQUARE, _LARGEST_SQUARE = 1e-200, 1e200
@@ -254,21 +259,10 @@ def _measure(
     center = (_center(x), _center(y))
     sums = np.zeros((_fold_count(size), order, order))
     left_out = dict.fromkeys(_REASONS, 0)
-    pixels = max(256, _TILE_BYTES // (8 * order))
-    cuts = _cuts(y.shape, where, len(sums))
+    blocks = _blocks(y.shape, where, len(sums))
     for plane in np.ndindex(y.shape[:-2]):
-        for fold, rows, columns in _tiles(*cuts, pixels):
-            tile = y[plane][rows, columns]
-            window = x[plane][rows.start : rows.stop + kh - 1, columns.start : columns.stop + kw - 1]
-            counts = _counting(
-                window, tile, size, None if where is None else where[plane][rows, columns], clip, left_out
-            )
-            # In float64: of float32, an offset costs digits (test_float32_keeps_its_digits).
-            about = (
-                np.subtract(window, center[0], dtype=np.float64),
-                np.subtract(tile, center[1], dtype=np.float64),
-            )
-            sums[fold] += _products(*about, size, counts)
+        pair = _Pair(x[plane], y[plane], None if where is None else where[plane], size, center, clip)
+        pair.add_to(sums, blocks, left_out)
     squares = np.diagonal(sums, axis1=1, axis2=2).sum(axis=0)
     _check_scale("before", x, center[0], squares[:-2].max())
     _check_scale("after", y, center[1], squares[-1])
@@ -306,8 +300,8 @@ def _center(image: NDArray[Any]) -> float:
     return float(np.round(middle / step) * step)
 
 
-def _cuts(shape: tuple[int, ...], where: NDArray[np.bool_] | None, folds: int) -> tuple[list[int], list[int]]:
-    """Say where to cut the picture into `folds` blocks that share out what `where` leaves of it."""
+def _blocks(shape: tuple[int, ...], where: NDArray[np.bool_] | None, folds: int) -> list[tuple[slice, slice]]:
+    """Cut the picture into `folds` blocks that share out what `where` leaves of it. Some may be empty."""
     spans = []  # of what is left: else one block may hold all of it (test_size_of_a_small_part)
     for axis in (len(shape) - 2, len(shape) - 1):
         inside = np.arange(shape[axis])
@@ -323,22 +317,98 @@ def _cuts(shape: tuple[int, ...], where: NDArray[np.bool_] | None, folds: int) -
         [0, *(start + (stop - start) * i // parts for i in range(1, parts)), n]
         for (start, stop), parts, n in zip(spans, (down, folds // down), shape[-2:], strict=True)
     )
-    return ys, xs
+    return [(slice(*rows), slice(*columns)) for rows in pairwise(ys) for columns in pairwise(xs)]
 
 
-def _tiles(ys: list[int], xs: list[int], pixels: int) -> Iterator[tuple[int, slice, slice]]:
-    """Give the blocks between the cuts, each in tiles of at most about `pixels`."""
-    for fold in range((len(ys) - 1) * (len(xs) - 1)):
-        i, j = divmod(fold, len(xs) - 1)
-        columns = min(pixels, xs[j + 1] - xs[j])
-        rows = max(1, pixels // max(1, columns))
-        for top in range(ys[i], ys[i + 1], rows):
-            for left in range(xs[j], xs[j + 1], max(1, columns)):
-                yield (
-                    fold,
-                    slice(top, min(top + rows, ys[i + 1])),
-                    slice(left, min(left + columns, xs[j + 1])),
-                )
+class _Pair(NamedTuple):
+    """Two planes, of which `after` has the size of the places that the window has in `before`."""
+
+    before: NDArray[Any]
+    after: NDArray[Any]
+    where: NDArray[np.bool_] | None
+    size: tuple[int, int]
+    center: tuple[float, float]
+    clip: tuple[float, float] | None
+
+    def add_to(
+        self, sums: NDArray[np.float64], blocks: list[tuple[slice, slice]], left_out: dict[str, int]
+    ) -> None:
+        """Add ``sum z z^T`` over each block to the sums of its fold, and count what is left out.
+
+        A block is summed by lags, all of it (engine/lags.hpp), and the windows that do not count are taken
+        out again. Where those are many, or so large that taking them out costs digits, the windows that
+        count are summed one by one instead.
+        """
+        by_lags: list[tuple[int, _Pair, NDArray[np.bool_] | None]] = []
+        for fold, block in enumerate(blocks):
+            part = self._part(block)
+            if part.after.size == 0:
+                continue
+            counts = _counting(part.before, part.after, self.size, part.where, self.clip, left_out)
+            bad = counts.size - int(np.count_nonzero(counts))
+            if bad > _FEW * counts.size:
+                sums[fold] += part.patch_products(counts)
+            else:
+                by_lags.append((fold, part, counts if bad else None))
+        most = max(1, _MATRIX_BYTES // sums[0].nbytes)
+        for i in range(0, len(by_lags), most):
+            some = by_lags[i : i + most]
+            found = self._lag_products([blocks[fold] for fold, _, _ in some])
+            for (fold, part, counted), products in zip(some, found, strict=True):
+                sums[fold] += products if counted is None else part.without(products, counted)
+
+    def without(self, products: NDArray[np.float64], counts: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Take out of ``sum z z^T`` over all pixels those that do not count."""
+        left = products - self.patch_products(~counts)
+        of_all, of_left = np.diagonal(products), np.diagonal(left)
+        keeps_digits = of_all[-1] <= _LOSS * of_left[-1] and of_all[:-2].max() <= _LOSS * of_left[:-2].max()
+        return left if keeps_digits else self.patch_products(counts)
+
+    def _part(self, block: tuple[slice, slice]) -> "_Pair":
+        rows, columns = block
+        kh, kw = self.size
+        return self._replace(
+            before=self.before[rows.start : rows.stop + kh - 1, columns.start : columns.stop + kw - 1],
+            after=self.after[block],
+            where=None if self.where is None else self.where[block],
+        )
+
+    def _lag_products(self, blocks: list[tuple[slice, slice]]) -> NDArray[np.float64]:
+        order = self.size[0] * self.size[1] + 2
+        products = np.empty((len(blocks), order, order))
+        corners = [(r.start, c.start, r.stop - r.start, c.stop - c.start) for r, c in blocks]
+        threads = resolve_threads(None, 3 * order * self.after.size)
+        _engine.fill_moments(self.before, self.after, corners, self.size, self.center, products, threads)
+        return products
+
+    def patch_products(self, chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Give ``sum z z^T`` over the chosen pixels: a matrix of patches times itself, by BLAS.
+
+        Pixels that are not finite become zero, as in engine/lags.hpp.
+        """
+        kh, kw = self.size
+        order, columns = kh * kw + 2, self.after.shape[1]
+        sums = np.zeros((order, order))
+        rows = max(1, _TILE_BYTES // (8 * order * columns))
+        for top in range(0, len(chosen), rows):
+            some = chosen[top : top + rows]
+            before = _about(self.before[top : top + len(some) + kh - 1], self.center[0])
+            z = np.empty((order, np.count_nonzero(some)))
+            for tap in range(kh * kw):
+                v, u = divmod(tap, kw)
+                z[tap] = before[v : v + len(some), u : u + columns][some]
+            z[-2] = 1
+            z[-1] = _about(self.after[top : top + len(some)][some], self.center[1])
+            sums += z @ z.T
+        return sums
+
+
+def _about(pixels: NDArray[Any], center: float) -> NDArray[np.float64]:
+    # In float64: of float32, an offset costs digits (test_float32_keeps_its_digits).
+    about: NDArray[np.float64] = np.subtract(pixels, center, dtype=np.float64)
+    if pixels.dtype.kind == "f":
+        about[~np.isfinite(about)] = 0
+    return about
 
 
 def _counting(
@@ -369,23 +439,6 @@ def _counting(
         leave_out("clipped low", tile <= clip[0])
         leave_out("clipped high", tile >= clip[1])
     return counts
-
-
-def _products(
-    window: NDArray[np.float64], tile: NDArray[np.float64], size: tuple[int, int], counts: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """Give ``sum z z^T`` of one tile: a matrix of patches times itself, by BLAS as a symmetric product."""
-    kh, kw = size
-    rows, columns = tile.shape
-    every = bool(counts.all())
-    z = np.empty((kh * kw + 2, np.count_nonzero(counts)))
-    for tap in range(kh * kw):
-        v, u = divmod(tap, kw)
-        shifted = window[v : v + rows, u : u + columns]
-        z[tap] = shifted.ravel() if every else shifted[counts]
-    z[-2] = 1
-    z[-1] = tile[counts]
-    return np.asarray(z @ z.T)
 
 
 def _recentred(

@@ -339,76 +339,111 @@ class Array {  // of float64, contiguous
     Buffer buffer;
 };
 
-// Fills sums[i] with the sums of z z^T, z = (window, 1, pixel), over the i-th of `blocks`: tuples (top, left, rows, columns) of
-// pixels of `after`.
-void fill_moments(nb::handle before, nb::handle after, nb::sequence given, std::pair<std::ptrdiff_t, std::ptrdiff_t> size,
-                  std::pair<double, double> centers, nb::handle sums, std::ptrdiff_t threads, const Table& table) {
-    const Buffer x(before, false), y(after, false);
-    const Array to(sums, true, 3);
-    Pair pair{planes_of<const char>(x.view), planes_of<const char>(y.view), size.first, size.second, centers.first, centers.second};
-    const std::ptrdiff_t height = pair.after.height, width = pair.after.width, order = size.first * size.second + 2;
-    if (x.view.ndim != 2 || y.view.ndim != 2 || size.first < 1 || size.second < 1 || threads < 1 ||
-        pair.before.height != height + size.first - 1 || pair.before.width != width + size.second - 1) {
-        throw std::invalid_argument("the shapes of before, after and the window do not fit");
-    }
-    std::vector<Area> blocks;
-    for (nb::handle item : given) {
-        const auto [top, left, rows, columns] =
-            nb::cast<std::tuple<std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t>>(item);
-        if (top < 0 || left < 0 || rows < 1 || columns < 1 || top + rows > height || left + columns > width) {
-            throw std::invalid_argument("a block must lie inside `after`");
+// The sums of z z^T, z = (window, 1, pixel), over blocks of a pair of pictures.
+class Moments {
+  public:
+    Moments(nb::handle before, nb::handle after, nb::sequence given, std::pair<std::ptrdiff_t, std::ptrdiff_t> size,
+            std::pair<double, double> centers, nb::handle sums, const Table& table)
+        : x(before, false), y(after, false), sums(sums, true, 3), order(size.first * size.second + 2) {
+        pair = {planes_of<const char>(x.view), planes_of<const char>(y.view), size.first, size.second, centers.first, centers.second};
+        const std::ptrdiff_t height = pair.after.height, width = pair.after.width;
+        if (x.view.ndim != 2 || y.view.ndim != 2 || size.first < 1 || size.second < 1 ||
+            pair.before.height != height + size.first - 1 || pair.before.width != width + size.second - 1) {
+            throw std::invalid_argument("the shapes of before, after and the window do not fit");
         }
-        blocks.push_back({top, left, rows, columns});
+        for (nb::handle item : given) {
+            const auto [top, left, rows, columns] =
+                nb::cast<std::tuple<std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t>>(item);
+            if (top < 0 || left < 0 || rows < 1 || columns < 1 || top + rows > height || left + columns > width) {
+                throw std::invalid_argument("a block must lie inside `after`");
+            }
+            blocks.push_back({top, left, rows, columns});
+        }
+        const std::ptrdiff_t* const shape = this->sums.shape();
+        if (shape[0] != std::ptrdiff_t(blocks.size()) || shape[1] != order || shape[2] != order) {
+            throw std::invalid_argument("there must be a matrix for each block");
+        }
+        const auto is_whole = [](Pixel pixel, double center) {
+            return (pixel == Pixel::u8 && center == 128) || (pixel == Pixel::i8 && center == 0);
+        };
+        const bool whole = is_whole(pair.before.pixel, pair.center_before) && is_whole(pair.after.pixel, pair.center_after);
+        lags = whole ? &table.whole_lags : &table.real_lags;
     }
-    if (to.shape()[0] != std::ptrdiff_t(blocks.size()) || to.shape()[1] != order || to.shape()[2] != order) {
-        throw std::invalid_argument("there must be a matrix for each block");
-    }
-    const auto is_whole = [](Pixel pixel, double center) {
-        return (pixel == Pixel::u8 && center == 128) || (pixel == Pixel::i8 && center == 0);
-    };
-    const bool whole = is_whole(pair.before.pixel, pair.center_before) && is_whole(pair.after.pixel, pair.center_after);
-    const Lags& lags = whole ? table.whole_lags : table.real_lags;
 
-    const nb::gil_scoped_release unlocked;
-    struct Tile {
-        std::size_t block;
-        Area pixels;
-    };
-    std::vector<Tile> tiles;
-    for (std::size_t i = 0; i < blocks.size(); ++i) {
-        const Area& block = blocks[i];
-        for (std::ptrdiff_t v = 0; v < block.rows; v += lags.tile_rows) {
-            for (std::ptrdiff_t u = 0; u < block.columns; u += lags.tile_columns) {
-                tiles.push_back({i,
-                                 {block.top + v, block.left + u, std::min(lags.tile_rows, block.rows - v),
-                                  std::min(lags.tile_columns, block.columns - u)}});
+    // Over all pixels. Tile by tile, and added in their order: the same bits for any number of threads.
+    void fill_by_lags(std::ptrdiff_t threads) const {
+        const nb::gil_scoped_release unlocked;
+        std::vector<std::pair<std::size_t, Area>> tiles;  // of which block, and where
+        for (std::size_t i = 0; i < blocks.size(); ++i) {
+            const Area& block = blocks[i];
+            for (std::ptrdiff_t v = 0; v < block.rows; v += lags->tile_rows) {
+                for (std::ptrdiff_t u = 0; u < block.columns; u += lags->tile_columns) {
+                    tiles.push_back({i,
+                                     {block.top + v, block.left + u, std::min(lags->tile_rows, block.rows - v),
+                                      std::min(lags->tile_columns, block.columns - u)}});
+                }
+            }
+        }
+        const std::size_t count = std::size_t(lag_count(pair));
+        std::vector<double> of_tiles(count * tiles.size()), of_blocks(count * blocks.size());
+        in_parallel(tiles.size(), threads, lags->add_bytes(pair), [&](std::size_t i, char* scratch) {
+            lags->add(pair, tiles[i].second, of_tiles.data() + i * count, scratch);
+        });
+        for (std::size_t i = 0; i < tiles.size(); ++i) {
+            double* const block = of_blocks.data() + tiles[i].first * count;
+            for (std::size_t j = 0; j < count; ++j) block[j] += of_tiles[i * count + j];
+        }
+        in_parallel(blocks.size(), threads, lags->fill_bytes(pair), [&](std::size_t i, char* scratch) {
+            lags->fill(pair, blocks[i], of_blocks.data() + i * count, matrix(i), scratch);
+        });
+    }
+
+    // Over the pixels whose mask is as wanted.
+    void fill_by_patches(nb::handle given, bool wanted, std::ptrdiff_t threads) const {
+        const Buffer buffer(given, false);
+        const Planes<const char> mask = planes_of<const char>(buffer.view);
+        if (buffer.view.ndim != 2 || mask.pixel != Pixel::b8 || mask.height != pair.after.height ||
+            mask.width != pair.after.width) {
+            throw std::invalid_argument("the mask must be bool and as large as `after`");
+        }
+        const nb::gil_scoped_release unlocked;
+        // Of a few blocks, each matrix is cut into bands of rows, which costs making the same patches for each.
+        const std::ptrdiff_t bands = std::min((order + 47) / 48, 15 / std::ptrdiff_t(blocks.size()) + 1), rows = (order + bands - 1) / bands;
+        const std::size_t each = std::size_t((order + rows - 1) / rows);
+        for (std::size_t i = 0; i < blocks.size(); ++i) std::fill_n(matrix(i), order * order, 0.0);
+        in_parallel(blocks.size() * each, threads, lags->patch_bytes(pair), [&](std::size_t i, char* scratch) {
+            const std::ptrdiff_t first = std::ptrdiff_t(i % each) * rows;
+            lags->add_patches(pair, blocks[i / each], mask, wanted, first, std::min(first + rows, order), matrix(i / each), scratch);
+        });
+        for (std::size_t i = 0; i < blocks.size(); ++i) {
+            double* const gram = matrix(i);
+            for (std::ptrdiff_t r = 0; r < order; ++r) {
+                for (std::ptrdiff_t c = 0; c < r; ++c) gram[r * order + c] = gram[c * order + r];
             }
         }
     }
-    // Tile by tile, and added in their order: the same bits for any number of threads.
-    const std::ptrdiff_t count = lag_count(pair), n = std::ptrdiff_t(tiles.size());
-    std::vector<double> of_tiles(std::size_t(count * n));
-    const std::size_t add_bytes = lags.add_bytes(pair), fill_bytes = lags.fill_bytes(pair);
-    const auto add = [&](std::ptrdiff_t i) {
-        with_scratch(add_bytes, [&](char* scratch) {
-            lags.add(pair, tiles[std::size_t(i)].pixels, of_tiles.data() + i * count, scratch);
-            return false;
-        });
-    };
-    for_each_task(n, threads, add, Interrupts());
-    std::vector<double> of_blocks(std::size_t(count) * blocks.size());
-    for (std::ptrdiff_t i = 0; i < n; ++i) {
-        double* const block = of_blocks.data() + std::ptrdiff_t(tiles[std::size_t(i)].block) * count;
-        for (std::ptrdiff_t j = 0; j < count; ++j) block[j] += of_tiles[std::size_t(i * count + j)];
+
+  private:
+    double* matrix(std::size_t i) const { return sums.at(std::ptrdiff_t(i)); }
+
+    template <class Task>
+    static void in_parallel(std::size_t n, std::ptrdiff_t threads, std::size_t scratch_bytes, const Task& task) {
+        const auto run = [&](std::ptrdiff_t i) {
+            with_scratch(scratch_bytes, [&](char* scratch) {
+                task(std::size_t(i), scratch);
+                return false;
+            });
+        };
+        for_each_task(std::ptrdiff_t(n), threads, run, Interrupts());
     }
-    const auto fill = [&](std::ptrdiff_t i) {
-        with_scratch(fill_bytes, [&](char* scratch) {
-            lags.fill(pair, blocks[std::size_t(i)], of_blocks.data() + i * count, to.at(i), scratch);
-            return false;
-        });
-    };
-    for_each_task(std::ptrdiff_t(blocks.size()), threads, fill, Interrupts());
-}
+
+    const Buffer x, y;
+    const Array sums;
+    const std::ptrdiff_t order;
+    Pair pair;
+    std::vector<Area> blocks;
+    const Lags* lags;
+};
 
 }  // namespace
 }  // namespace corr2d
@@ -441,8 +476,15 @@ NB_MODULE(_engine, m) {
     m.def(
         "fill_moments",
         [](nb::handle before, nb::handle after, nb::sequence blocks, std::pair<std::ptrdiff_t, std::ptrdiff_t> size,
-           std::pair<double, double> centers, nb::handle sums,
-           std::ptrdiff_t threads) { fill_moments(before, after, blocks, size, centers, sums, threads, *table); },
+           std::pair<double, double> centers, nb::handle sums, nb::handle mask, bool wanted, std::ptrdiff_t threads) {
+            if (threads < 1) throw std::invalid_argument("threads must be at least 1");
+            const Moments moments(before, after, blocks, size, centers, sums, *table);
+            if (mask.is_none()) {
+                moments.fill_by_lags(threads);
+            } else {
+                moments.fill_by_patches(mask, wanted, threads);
+            }
+        },
         nb::arg("before"), nb::arg("after"), nb::arg("blocks"), nb::arg("size"), nb::arg("centers"), nb::arg("sums"),
-        nb::arg("threads"));
+        nb::arg("mask").none(), nb::arg("wanted"), nb::arg("threads"));
 }

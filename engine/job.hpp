@@ -84,6 +84,11 @@ struct Lags {
     void (*add)(const Pair&, const Area& tile, double* sums, char* scratch);
     std::size_t (*fill_bytes)(const Pair&);
     void (*fill)(const Pair&, const Area&, const double* sums, double* gram, char* scratch);
+    // The same over the pixels whose mask is as wanted, one by one: rows [first, last) of the matrix are added to, from the
+    // diagonal on.
+    std::size_t (*patch_bytes)(const Pair&);
+    void (*add_patches)(const Pair&, const Area&, const Planes<const char>& mask, bool wanted, std::ptrdiff_t first,
+                        std::ptrdiff_t last, double* gram, char* scratch);
 };
 
 enum class Way { direct, separable, fft };

@@ -81,10 +81,10 @@ static double total(const typename Kind::Sum& sum) {
     return all;
 }
 
-// sums[r * stride + c] += p[r][j] * q[j + c] for all j < n, which is a multiple of a vector.
+// sums[r * stride + c] += p[r][j] * q[j + c * apart] for all j < n, which is a multiple of a vector.
 template <class Kind, int R, int C>
-static CORR2D_INLINE void add_products(const typename Kind::Number* const* p, const typename Kind::Number* q, std::ptrdiff_t n,
-                                       typename Kind::Sum* sums, std::ptrdiff_t stride) {
+static CORR2D_INLINE void add_products(const typename Kind::Number* const* p, const typename Kind::Number* q, std::ptrdiff_t apart,
+                                       std::ptrdiff_t n, typename Kind::Sum* sums, std::ptrdiff_t stride) {
     typedef typename Kind::Factor Factor;
     typename Kind::Sum sum[R][C];
 #pragma GCC unroll 8
@@ -98,7 +98,7 @@ static CORR2D_INLINE void add_products(const typename Kind::Number* const* p, co
         for (int r = 0; r < R; ++r) a[r] = load_as<Factor>(p[r] + j);
 #pragma GCC unroll 8
         for (int c = 0; c < C; ++c) {
-            const Factor b = load_as<Factor>(q + j + c);
+            const Factor b = load_as<Factor>(q + j + c * apart);
 #pragma GCC unroll 8
             for (int r = 0; r < R; ++r) Kind::add(sum[r][c], a[r], b);
         }
@@ -125,10 +125,11 @@ static CORR2D_INLINE void in_parts(std::ptrdiff_t n, std::ptrdiff_t most, const 
 }
 
 template <class Kind, int R, int C = lag_shifts>
-static CORR2D_INLINE void add_products_of(const typename Kind::Number* const* p, const typename Kind::Number* q, std::ptrdiff_t n,
-                                          std::ptrdiff_t shifts, typename Kind::Sum* sums, std::ptrdiff_t stride) {
-    if (shifts == C) return add_products<Kind, R, C>(p, q, n, sums, stride);
-    if constexpr (C > 1) add_products_of<Kind, R, C - 1>(p, q, n, shifts, sums, stride);
+static CORR2D_INLINE void add_products_of(const typename Kind::Number* const* p, const typename Kind::Number* q,
+                                          std::ptrdiff_t apart, std::ptrdiff_t n, std::ptrdiff_t count, typename Kind::Sum* sums,
+                                          std::ptrdiff_t stride) {
+    if (count == C) return add_products<Kind, R, C>(p, q, apart, n, sums, stride);
+    if constexpr (C > 1) add_products_of<Kind, R, C - 1>(p, q, apart, n, count, sums, stride);
 }
 
 // sums[r * stride + s] += p(r)[j] * q[j + s] for rows r in [first, last), shifts s, and j < n.
@@ -141,17 +142,21 @@ static void add_shifts(const Row& p, std::ptrdiff_t first, std::ptrdiff_t last, 
         in_parts(shifts, lag_shifts, [&](std::ptrdiff_t s, std::ptrdiff_t count) {
             typename Kind::Sum* const to = sums + (first + r) * stride + s;
             switch (rows) {
-                case 1: return add_products_of<Kind, 1>(some, q + s, n, count, to, stride);
-                case 2: return add_products_of<Kind, 2>(some, q + s, n, count, to, stride);
-                default: return add_products_of<Kind, lag_rows>(some, q + s, n, count, to, stride);
+                case 1: return add_products_of<Kind, 1>(some, q + s, 1, n, count, to, stride);
+                case 2: return add_products_of<Kind, 2>(some, q + s, 1, n, count, to, stride);
+                default: return add_products_of<Kind, lag_rows>(some, q + s, 1, n, count, to, stride);
             }
         });
     });
 }
 
-// Reads pixels of one picture about a centre. Those that are not finite become 0: their windows do not count.
+// Reads pixels of one picture about a centre, in rows and columns, and fills up with zeros.
 template <class Kind>
-class Reader {
+class Reader;
+
+// Those that are not finite become 0: their windows do not count.
+template <>
+class Reader<Real> {
   public:
     Reader(const Planes<const char>& picture, double center) : center(center) {
         job.image = picture;
@@ -162,37 +167,59 @@ class Reader {
         gather = gatherer<double>(job);
     }
 
-    // A row of n pixels; beyond them zeros up to `filled`.
-    void row(std::ptrdiff_t y, std::ptrdiff_t x, std::ptrdiff_t n, typename Kind::Number* to, std::ptrdiff_t filled) const {
-        constexpr std::ptrdiff_t some = 256;
-        double pixels[some];
-        for (std::ptrdiff_t j = 0; j < n; j += some) {
-            const std::ptrdiff_t count = min(some, n - j);
-            gather(job, term, job.image.first, {y, x + j, 1, count}, pixels, count);
-            for (std::ptrdiff_t i = 0; i < count; ++i) {
-                const double a = pixels[i] - center;
-                to[j + i] = typename Kind::Number(a - a == 0 ? a : 0);
-            }
-        }
-        for (std::ptrdiff_t j = n; j < filled; ++j) to[j] = 0;
+    void row(std::ptrdiff_t y, std::ptrdiff_t x, std::ptrdiff_t n, double* to, std::ptrdiff_t filled) const {
+        gather(job, term, job.image.first, {y, x, 1, n}, to, filled);
+        about_center(to, n);
     }
 
-    // A column of n pixels.
-    void column(std::ptrdiff_t y, std::ptrdiff_t x, std::ptrdiff_t n, typename Kind::Number* to, std::ptrdiff_t filled) const {
-        double pixel;
-        for (std::ptrdiff_t i = 0; i < n; ++i) {
-            gather(job, term, job.image.first, {y + i, x, 1, 1}, &pixel, 1);
-            pixel -= center;
-            to[i] = typename Kind::Number(pixel - pixel == 0 ? pixel : 0);
-        }
+    void column(std::ptrdiff_t y, std::ptrdiff_t x, std::ptrdiff_t n, double* to, std::ptrdiff_t filled) const {
+        gather(job, term, job.image.first, {y, x, n, 1}, to, 1);
+        about_center(to, n);
         for (std::ptrdiff_t i = n; i < filled; ++i) to[i] = 0;
     }
 
   private:
+    void about_center(double* pixels, std::ptrdiff_t n) const {
+        for (std::ptrdiff_t i = 0; i < n; ++i) {
+            const double a = pixels[i] - center;
+            pixels[i] = a - a == 0 ? a : 0;
+        }
+    }
+
     double center;
     Job job{};
     Term term{};
     Gather<double> gather;
+};
+
+// Bytes: unsigned ones about 128, which is their first bit turned, signed ones about 0.
+template <>
+class Reader<Whole> {
+  public:
+    Reader(const Planes<const char>& picture, double) : picture(picture), turned(picture.pixel == Pixel::u8 ? 0x80 : 0) {}
+
+    void row(std::ptrdiff_t y, std::ptrdiff_t x, std::ptrdiff_t n, std::int16_t* to, std::ptrdiff_t filled) const {
+        const std::ptrdiff_t stride = picture.column_stride;
+        const char* const from = picture.first + y * picture.row_stride + x * stride;
+        if (stride == 1) {
+            line(from, 1, n, to, filled);
+        } else {
+            line(from, stride, n, to, filled);
+        }
+    }
+
+    void column(std::ptrdiff_t y, std::ptrdiff_t x, std::ptrdiff_t n, std::int16_t* to, std::ptrdiff_t filled) const {
+        line(picture.first + y * picture.row_stride + x * picture.column_stride, picture.row_stride, n, to, filled);
+    }
+
+  private:
+    CORR2D_INLINE void line(const char* from, std::ptrdiff_t stride, std::ptrdiff_t n, std::int16_t* to, std::ptrdiff_t filled) const {
+        for (std::ptrdiff_t i = 0; i < n; ++i) to[i] = std::int8_t(std::uint8_t(from[i * stride]) ^ turned);
+        for (std::ptrdiff_t i = n; i < filled; ++i) to[i] = 0;
+    }
+
+    const Planes<const char>& picture;
+    const std::uint8_t turned;
 };
 
 // Sums over the pixels of a block, in this order, as doubles; those of several blocks add up:
@@ -443,6 +470,86 @@ static void fill_gram(const Pair& pair, const Area& block, const double* lags, d
             } else {
                 gram[j * order + i] = gram[i * order + j];
             }
+        }
+    }
+}
+
+// Windows one by one: as many at once as stay in an L2 cache, each tap a line of its own.
+template <class Kind>
+struct Patches {
+    static constexpr std::ptrdiff_t count = 512;
+
+    static std::size_t bytes(const Pair& pair) {
+        const std::ptrdiff_t rows = Kind::tile_rows + pair.kh - 1, order = pair.kh * pair.kw + 2;
+        return std::size_t(Kind::tile_rows * Kind::tile_columns * 2) * sizeof(std::int32_t) +
+               std::size_t(rows * width(pair) + Kind::tile_rows * Kind::tile_columns + order * count) * sizeof(typename Kind::Number);
+    }
+    static std::ptrdiff_t width(const Pair& pair) { return Kind::tile_columns + pair.kw - 1; }
+};
+
+// Adds sum z z^T over the pixels of an area whose mask is as wanted to the rows [first, last) of `gram`, from the diagonal on.
+template <class Kind>
+static void add_patches(const Pair& pair, const Area& area, const Planes<const char>& mask, bool wanted,
+                        std::ptrdiff_t first, std::ptrdiff_t last, double* gram, char* memory) {
+    typedef typename Kind::Number Number;
+    constexpr std::ptrdiff_t some = Patches<Kind>::count, tile = Kind::tile_rows * Kind::tile_columns;
+    const std::ptrdiff_t kh = pair.kh, kw = pair.kw, taps = kh * kw, order = taps + 2, width = Patches<Kind>::width(pair);
+    std::int32_t *const in_before = reinterpret_cast<std::int32_t*>(memory), *const in_after = in_before + tile;
+    Number *const x = reinterpret_cast<Number*>(in_after + tile), *const y = x + (Kind::tile_rows + kh - 1) * width, *const z = y + tile;
+    const Reader<Kind> before(pair.before, pair.center_before), after(pair.after, pair.center_after);
+
+    const auto add = [&](const std::int32_t* at_x, const std::int32_t* at_y, std::ptrdiff_t count) {
+        const std::ptrdiff_t n = round_up(count, lanes_of<Kind>);
+        for (std::ptrdiff_t tap = first; tap < taps; ++tap) {
+            const Number* const from = x + tap / kw * width + tap % kw;
+            Number* const to = z + tap * some;
+            for (std::ptrdiff_t i = 0; i < count; ++i) to[i] = from[at_x[i]];
+        }
+        for (std::ptrdiff_t i = 0; i < count; ++i) {
+            z[taps * some + i] = 1;
+            z[(taps + 1) * some + i] = y[at_y[i]];
+        }
+        for (std::ptrdiff_t tap = first; tap < order; ++tap) {
+            for (std::ptrdiff_t i = count; i < n; ++i) z[tap * some + i] = 0;
+        }
+        in_parts(last - first, lag_rows, [&](std::ptrdiff_t r, std::ptrdiff_t rows) {
+            const std::ptrdiff_t row = first + r;
+            const Number* p[lag_rows];
+            for (std::ptrdiff_t i = 0; i < rows; ++i) p[i] = z + (row + i) * some;
+            in_parts(order - row, lag_shifts, [&](std::ptrdiff_t c, std::ptrdiff_t columns) {
+                typename Kind::Sum sums[lag_rows * lag_shifts] = {};
+                const Number* const q = z + (row + c) * some;
+                switch (rows) {
+                    case 1: add_products_of<Kind, 1>(p, q, some, n, columns, sums, lag_shifts); break;
+                    case 2: add_products_of<Kind, 2>(p, q, some, n, columns, sums, lag_shifts); break;
+                    default: add_products_of<Kind, lag_rows>(p, q, some, n, columns, sums, lag_shifts);
+                }
+                for (std::ptrdiff_t i = 0; i < rows; ++i) {
+                    for (std::ptrdiff_t j = 0; j < columns; ++j) {
+                        gram[(row + i) * order + row + c + j] += total<Kind>(sums[i * lag_shifts + j]);
+                    }
+                }
+            });
+        });
+    };
+
+    for (std::ptrdiff_t v = 0; v < area.rows; v += Kind::tile_rows) {
+        for (std::ptrdiff_t u = 0; u < area.columns; u += Kind::tile_columns) {
+            const std::ptrdiff_t top = area.top + v, left = area.left + u;
+            const std::ptrdiff_t rows = min(Kind::tile_rows, area.rows - v), columns = min(Kind::tile_columns, area.columns - u);
+            std::ptrdiff_t found = 0;
+            for (std::ptrdiff_t i = 0; i < rows; ++i) {
+                const char* const row = mask.first + (top + i) * mask.row_stride + left * mask.column_stride;
+                for (std::ptrdiff_t j = 0; j < columns; ++j) {
+                    in_before[found] = std::int32_t(i * width + j);
+                    in_after[found] = std::int32_t(i * Kind::tile_columns + j);
+                    found += (row[j * mask.column_stride] != 0) == wanted;
+                }
+            }
+            if (found == 0) continue;
+            for (std::ptrdiff_t i = 0; i < rows + kh - 1; ++i) before.row(top + i, left, columns + kw - 1, x + i * width, columns + kw - 1);
+            for (std::ptrdiff_t i = 0; i < rows; ++i) after.row(top + i, left, columns, y + i * Kind::tile_columns, columns);
+            for (std::ptrdiff_t i = 0; i < found; i += some) add(in_before + i, in_after + i, min(some, found - i));
         }
     }
 }

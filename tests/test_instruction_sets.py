@@ -31,11 +31,11 @@ def test_the_best_is_taken_unless_asked_otherwise():
 @pytest.mark.parametrize("isa", [isa for isa in _engine.usable_isas if isa != _engine.isa])
 def test_every_other_instruction_set_gives_right_answers(isa):
     assert python(isa, "-c", "from corr2d import _engine; print(_engine.isa)").stdout.split() == [isa]
-    names = ("test_correlate.py", "test_dtypes.py", "test_threads.py", "test_algorithms.py")
+    names = ("test_correlate.py", "test_dtypes.py", "test_threads.py", "test_algorithms.py", "test_lags.py")
     files = [TESTS / name for name in names]
     chosen = (
         "tile or width or matches_reference or scratch or every_type or bits or ndimage or exact or saturates"
-        " or seam or few_terms"
+        " or seam or few_terms or block or overflow or layout"
     )
     done = python(
         isa, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", chosen, "--no-header", *files

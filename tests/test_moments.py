@@ -92,12 +92,6 @@ def test_every_shape_is_covered_by_folds_and_tiles(shape):
     assert (about_zero(moments) == sums_by_hand(before, after, (1, 1))).all()
 
 
-def test_tiles_cover_a_large_window(monkeypatch):
-    monkeypatch.setattr("corr2d.moments._TILE_BYTES", 1)  # tiles of 256 pixels
-    before, after = random_pair("u1", (30, 70), (3, 2))
-    assert (about_zero(Moments.of(before, after, clip=None)) == sums_by_hand(before, after, (3, 2))).all()
-
-
 def test_folds_share_the_pixels_out():
     before, after = random_pair("u1", (34, 33), (3, 2))
     counts = Moments.of(before, after, clip=None).sums[:, -2, -2]

@@ -37,6 +37,11 @@ def fill_moments(
     size: tuple[int, int],
     centers: tuple[float, float],
     sums: NDArray[np.float64],
+    mask: NDArray[np.bool_] | None,
+    wanted: bool,
     threads: int,
 ) -> None:
-    """Fill sums[i] with the sums of z z^T over the pixels of blocks[i]: (top, left, rows, columns)."""
+    """Fill sums[i] with the sums of z z^T over blocks[i], (top, left, rows, columns).
+
+    By lags over all pixels, or one by one over those whose mask is as wanted.
+    """

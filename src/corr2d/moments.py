@@ -19,9 +19,9 @@ Clip = Literal["auto"] | tuple[float, float] | None
 
 _FOLDS = 16
 _FOLD_BYTES = 64 << 20  # of all folds together
-_TILE_BYTES = 32 << 20  # of one patch matrix
 _MATRIX_BYTES = 64 << 20  # of the sums of some folds, before they are added to others
 _FEW = 0.4  # of the pixels: if no more are left out, it is quicker to sum all and take those out again
+_ROWS_OF = 1 << 20  # pixels, looked at together
 _LOSS = 16  # what is taken out may be so many times what stays: four of 53 bits
 _MOST_BYTES = 4 << 30  # of the sums: windows up to 152 x 152
 # Sums of squares: within them no product on the way to the kernel overflows or loses digits to underflow.
@@ -339,106 +339,88 @@ class _Pair(NamedTuple):
         out again. Where those are many, or so large that taking them out costs digits, the windows that
         count are summed one by one instead.
         """
-        by_lags: list[tuple[int, _Pair, NDArray[np.bool_] | None]] = []
-        for fold, block in enumerate(blocks):
-            part = self._part(block)
-            if part.after.size == 0:
-                continue
-            counts = _counting(part.before, part.after, self.size, part.where, self.clip, left_out)
-            bad = counts.size - int(np.count_nonzero(counts))
-            if bad > _FEW * counts.size:
-                sums[fold] += part.patch_products(counts)
-            else:
-                by_lags.append((fold, part, counts if bad else None))
+        counts = self._counting(left_out)
+        sizes = [counts[block].size for block in blocks]
+        bad = [n - int(np.count_nonzero(counts[block])) for n, block in zip(sizes, blocks, strict=True)]
+        folds = [fold for fold, n in enumerate(sizes) if n > bad[fold]]
         most = max(1, _MATRIX_BYTES // sums[0].nbytes)
-        for i in range(0, len(by_lags), most):
-            some = by_lags[i : i + most]
-            found = self._lag_products([blocks[fold] for fold, _, _ in some])
-            for (fold, part, counted), products in zip(some, found, strict=True):
-                sums[fold] += products if counted is None else part.without(products, counted)
+        for i in range(0, len(folds), most):
+            some = folds[i : i + most]
+            mostly = [fold for fold in some if bad[fold] <= _FEW * sizes[fold]]
+            mended = [fold for fold in mostly if bad[fold]]
+            by_lags = dict(zip(mostly, self._products(blocks, mostly), strict=True))
+            for fold, excess in zip(mended, self._products(blocks, mended, counts, among=False), strict=True):
+                left = by_lags[fold] - excess
+                if _keeps_digits(by_lags[fold], left):
+                    by_lags[fold] = left
+                else:
+                    del by_lags[fold]
+            for fold, products in by_lags.items():
+                sums[fold] += products
+            rest = [fold for fold in some if fold not in by_lags]
+            for fold, products in zip(rest, self._products(blocks, rest, counts), strict=True):
+                sums[fold] += products
 
-    def without(self, products: NDArray[np.float64], counts: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Take out of ``sum z z^T`` over all pixels those that do not count."""
-        left = products - self.patch_products(~counts)
-        of_all, of_left = np.diagonal(products), np.diagonal(left)
-        keeps_digits = of_all[-1] <= _LOSS * of_left[-1] and of_all[:-2].max() <= _LOSS * of_left[:-2].max()
-        return left if keeps_digits else self.patch_products(counts)
-
-    def _part(self, block: tuple[slice, slice]) -> "_Pair":
-        rows, columns = block
-        kh, kw = self.size
-        return self._replace(
-            before=self.before[rows.start : rows.stop + kh - 1, columns.start : columns.stop + kw - 1],
-            after=self.after[block],
-            where=None if self.where is None else self.where[block],
-        )
-
-    def _lag_products(self, blocks: list[tuple[slice, slice]]) -> NDArray[np.float64]:
+    def _products(
+        self,
+        blocks: list[tuple[slice, slice]],
+        folds: list[int],
+        counts: NDArray[np.bool_] | None = None,
+        *,
+        among: bool = True,
+    ) -> NDArray[np.float64]:
+        """Give ``sum z z^T`` over some blocks: of all pixels, or of those that count or do not."""
         order = self.size[0] * self.size[1] + 2
-        products = np.empty((len(blocks), order, order))
-        corners = [(r.start, c.start, r.stop - r.start, c.stop - c.start) for r, c in blocks]
-        threads = resolve_threads(None, 3 * order * self.after.size)
-        _engine.fill_moments(self.before, self.after, corners, self.size, self.center, products, threads)
+        products = np.empty((len(folds), order, order))
+        if folds:
+            some = [blocks[fold] for fold in folds]
+            corners = [(r.start, c.start, r.stop - r.start, c.stop - c.start) for r, c in some]
+            threads = resolve_threads(None, 3 * order * self.after.size)
+            _engine.fill_moments(
+                self.before, self.after, corners, self.size, self.center, products, counts, among, threads
+            )
         return products
 
-    def patch_products(self, chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Give ``sum z z^T`` over the chosen pixels: a matrix of patches times itself, by BLAS.
+    def _counting(self, left_out: dict[str, int]) -> NDArray[np.bool_]:
+        """Say which pixels count, and count the others in `left_out`, each under its first reason."""
+        counts = np.ones(self.after.shape, np.bool_)
+        rows = max(1, _ROWS_OF // max(1, self.after.shape[1]))
+        for top in range(0, len(counts), rows):
+            some = slice(top, top + rows)
+            self._leave_out(some, counts[some], left_out)
+        return counts
 
-        Pixels that are not finite become zero, as in engine/lags.hpp.
-        """
-        kh, kw = self.size
-        order, columns = kh * kw + 2, self.after.shape[1]
-        sums = np.zeros((order, order))
-        rows = max(1, _TILE_BYTES // (8 * order * columns))
-        for top in range(0, len(chosen), rows):
-            some = chosen[top : top + rows]
-            before = _about(self.before[top : top + len(some) + kh - 1], self.center[0])
-            z = np.empty((order, np.count_nonzero(some)))
-            for tap in range(kh * kw):
-                v, u = divmod(tap, kw)
-                z[tap] = before[v : v + len(some), u : u + columns][some]
-            z[-2] = 1
-            z[-1] = _about(self.after[top : top + len(some)][some], self.center[1])
-            sums += z @ z.T
-        return sums
+    def _leave_out(self, some: slice, counts: NDArray[np.bool_], left_out: dict[str, int]) -> None:
+        def leave_out(reason: str, bad: NDArray[np.bool_]) -> None:
+            if bad.any():
+                left_out[reason] += int(np.count_nonzero(bad & counts))
+                np.logical_and(counts, ~bad, out=counts)
+
+        after = self.after[some]
+        before = self.before[some.start : some.start + len(after) + self.size[0] - 1]
+        if after.dtype.kind == "f":
+            leave_out("not finite", ~np.isfinite(after))
+        if before.dtype.kind == "f":
+            bad = ~np.isfinite(before)
+            if bad.any():
+                leave_out("not finite", _any_in_window(bad, self.size))
+        if self.where is not None:
+            leave_out("masked", ~self.where[some])
+        if self.clip is not None:
+            leave_out("clipped low", after <= self.clip[0])
+            leave_out("clipped high", after >= self.clip[1])
 
 
-def _about(pixels: NDArray[Any], center: float) -> NDArray[np.float64]:
-    # In float64: of float32, an offset costs digits (test_float32_keeps_its_digits).
-    about: NDArray[np.float64] = np.subtract(pixels, center, dtype=np.float64)
-    if pixels.dtype.kind == "f":
-        about[~np.isfinite(about)] = 0
-    return about
+def _any_in_window(bad: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    for axis, length in enumerate(size):
+        windows = np.lib.stride_tricks.sliding_window_view(bad, length, axis)
+        bad = np.asarray(windows.any(axis=-1))
+    return bad
 
 
-def _counting(
-    window: NDArray[Any],
-    tile: NDArray[Any],
-    size: tuple[int, int],
-    where: NDArray[np.bool_] | None,
-    clip: tuple[float, float] | None,
-    left_out: dict[str, int],
-) -> NDArray[np.bool_]:
-    """Say which pixels of the tile count, and count the others in `left_out`, each under its first reason."""
-    counts = np.ones(tile.shape, np.bool_)
-
-    def leave_out(reason: str, bad: NDArray[np.bool_]) -> None:
-        left_out[reason] += int(np.count_nonzero(bad & counts))
-        np.logical_and(counts, ~bad, out=counts)
-
-    if tile.dtype.kind == "f":
-        leave_out("not finite", ~np.isfinite(tile))
-    if window.dtype.kind == "f":
-        bad = ~np.isfinite(window)
-        if bad.any():
-            windows = np.lib.stride_tricks.sliding_window_view(bad, size)
-            leave_out("not finite", np.asarray(windows.any(axis=(-2, -1))))
-    if where is not None:
-        leave_out("masked", ~where)
-    if clip is not None:
-        leave_out("clipped low", tile <= clip[0])
-        leave_out("clipped high", tile >= clip[1])
-    return counts
+def _keeps_digits(products: NDArray[np.float64], left: NDArray[np.float64]) -> bool:
+    of_all, of_left = np.diagonal(products), np.diagonal(left)
+    return bool(of_all[-1] <= _LOSS * of_left[-1] and of_all[:-2].max() <= _LOSS * of_left[:-2].max())
 
 
 def _recentred(

@@ -7,7 +7,7 @@ import pytest
 import scipy.ndimage
 
 from corr2d import Moments, corr2d, learn
-from corr2d.solve import least_squares, predictor
+from corr2d.solve.fit import least_squares, predictor
 
 SIZES = [(1, 1), (3, 3), (2, 5), (5, 4)]
 

@@ -14,6 +14,7 @@ from . import __version__
 if TYPE_CHECKING:
     from .images import Picture
     from .kernel import Kernel
+    from .solve.constraints import Symmetry
 
 _EXIT_CODES = """\b
 Exit codes
@@ -90,6 +91,12 @@ def cli() -> None:
     "--size", type=_Size(), help="Of the kernel: 3, or 3x5. Default: the smallest that explains the pair."
 )
 @click.option("--per-channel", is_flag=True, help="One kernel for each colour, in place of one for all.")
+@click.option("--sum", type=float, help="What the taps sum to: 1 keeps the level of a picture, 0 none of it.")
+@click.option("--nonnegative", is_flag=True, help="No tap is below zero.")
+@click.option(
+    "--symmetric", type=click.Choice(["left-right", "up-down", "4-fold", "radial"]), multiple=True,
+    help="Taps that mirror each other are equal. May be given more than once.",
+)  # fmt: skip
 @click.option("-o", "--output", type=click.Path(), help="Save the kernel to this file, as JSON.")
 @click.option(
     "--picture",
@@ -99,8 +106,10 @@ def cli() -> None:
 @_MAX_PIXELS
 @_JSON
 def learn(
-    before: str, after: str, size: tuple[int, int] | None, per_channel: bool, output: str | None,
-    picture: str | None, max_pixels: int, as_json: bool,
+    before: str, after: str, size: tuple[int, int] | None, per_channel: bool,
+    sum: float | None,  # noqa: A002 (the option's name)
+    nonnegative: bool, symmetric: "tuple[Symmetry, ...]", output: str | None, picture: str | None,
+    max_pixels: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Find the kernel that turned BEFORE into AFTER.
 
@@ -119,7 +128,10 @@ def learn(
     channel_axis = -1 if x.pixels.ndim == 3 else None
     if per_channel and channel_axis is None:
         raise ValueError("--per-channel is for colour pictures, got two grey ones. Leave it out.")
-    kernel = learn_kernel(x.pixels, y.pixels, size=size, channel_axis=channel_axis, per_channel=per_channel)
+    kernel = learn_kernel(
+        x.pixels, y.pixels, size=size, channel_axis=channel_axis, per_channel=per_channel,
+        sum=sum, nonnegative=nonnegative, symmetric=symmetric or None,
+    )  # fmt: skip
     kernel = kernel.with_notes(
         *_file_notes(x, y), before=os.fspath(before), after=os.fspath(after), corr2d=__version__
     )

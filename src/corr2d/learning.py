@@ -1,7 +1,7 @@
 """learn(): pairs of pictures in, the kernel that made the one from the other out."""
 
-from collections.abc import Callable, Iterable
-from functools import reduce
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from .kernel import Kernel
 from .moments import Clip, Moments, resolve_size, resolve_where
 from .size import LARGEST, choose_size, explains, largest_window
 from .solve import solve
+from .solve.constraints import Symmetry
 
 _Pair = tuple[ArrayLike, ArrayLike]
 _Measure = Callable[[Iterable[_Pair], Any], list[Moments]]
@@ -29,6 +30,10 @@ def learn(
     per_channel: bool = False,
     where: ArrayLike | None = None,
     clip: Clip = "auto",
+    sum: float | None = None,  # noqa: A002 (the word for it)
+    nonnegative: bool = False,
+    symmetric: Symmetry | Sequence[Symmetry] | None = None,
+    support: ArrayLike | None = None,
 ) -> Kernel:
     """Find the kernel and bias that turn `before` into `after`, by least squares.
 
@@ -52,6 +57,15 @@ def learn(
     clip : "auto", (low, high) or None
         Pixels of `after` at or beyond these values were cut off and do not count. "auto": the ends of the
         range of an integer type, nothing for floats.
+    sum : float, optional
+        What the taps sum to: 1 for a filter that keeps the level, 0 for one that keeps none of it.
+    nonnegative : bool
+        No tap is below zero.
+    symmetric : {"left-right", "up-down", "4-fold", "radial"} or some of them, optional
+        Taps that mirror each other are equal; "4-fold": under all turns and mirrors of a square; "radial":
+        those equally far from the centre.
+    support : (kh, kw) bool array, optional
+        True where a tap may differ from zero. It gives the size.
 
     Returns
     -------
@@ -75,6 +89,9 @@ def learn(
     array([[ 1., -1.]])
     """
     pairs = _as_pairs(before, after, where)
+    if support is not None and size is None:
+        size = _size_of(support)
+    fit = partial(solve, sum=sum, nonnegative=nonnegative, symmetric=symmetric, support=support)
     if per_channel and channel_axis is None:
         raise ValueError("`per_channel` needs `channel_axis`, to know where the colours are.")
 
@@ -94,8 +111,15 @@ def learn(
         size = _told_size(pictures, channel_axis)
         if size is None and pictures:
             parts, notes = _choose(pictures, channel_axis, measure)
-            return _stacked([solve(moments) for moments in parts], notes)
-    return _stacked([solve(moments) for moments in measure(pairs, size)])
+            return _stacked([fit(moments) for moments in parts], notes)
+    return _stacked([fit(moments) for moments in measure(pairs, size)])
+
+
+def _size_of(support: ArrayLike) -> tuple[int, int]:
+    shape = np.shape(support)
+    if len(shape) != 2:
+        raise ValueError(f"`support` must have two axes (kh, kw), got shape {shape}.")
+    return shape
 
 
 def _as_pairs(before: Any, after: Any, where: Any) -> Iterable[_Pair]:

@@ -1,5 +1,6 @@
 """Moments: all that a least-squares fit needs to know of before and after, as sums that add up."""
 
+import os
 from dataclasses import dataclass, field
 from itertools import pairwise
 from numbers import Integral, Real
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _engine
 from .dtypes import as_image, as_real_array, channels_first, exceeds_float64
+from .moments_file import load_moments, save_moments
 from .threads import resolve_threads
 
 if TYPE_CHECKING:
@@ -160,11 +162,50 @@ class Moments:
         sums = self.sums + _recentred(other.sums, other.center, self.center)
         return Moments(self.size, sums, self.center, left_out, tuple(dict.fromkeys(self.notes + other.notes)))
 
-    def solve(self) -> "Kernel":
-        """Fit the kernel and bias of least squared error; see `corr2d.solve.solve`."""
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a safetensors file, to go on another day; an existing file is replaced in one step.
+
+        Raises OSError if it cannot be written.
+        """
+        save_moments(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Moments":
+        """Read the file that `save` wrote.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If it is no file of moments of this version, or its parts do not fit each other.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     Moments.of([[1.0, 2.0, 4.0]], [[1.0, 2.0]]).save(f"{folder}/day1.safetensors")
+        ...     day1 = Moments.load(f"{folder}/day1.safetensors")
+        >>> (day1 + Moments.of([[3.0, 5.0, 4.0]], [[2.0, 1.0]])).count
+        4
+        """
+        parts = load_moments(path)
+        folds = _fold_count(parts["size"])
+        if set(parts["left_out"]) != set(_REASONS) or len(parts["sums"]) != folds:
+            raise ValueError(
+                f"{os.fspath(path)!r} must hold {folds} folds, and count what is left out by "
+                f"{', '.join(_REASONS)}."
+            )
+        return cls(**parts)
+
+    def solve(self, **constraints: Any) -> "Kernel":
+        """Fit the kernel and bias of least squared error.
+
+        `constraints` are those of `corr2d.learn`: sum, nonnegative, symmetric, support.
+        """
         from .solve import solve
 
-        return solve(self)
+        return solve(self, **constraints)
 
 
 def resolve_size(

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .moments import Moments
-from .solve import predictor
+from .solve.fit import predictor
 
 LARGEST = 15  # tried unasked; 15 x 15 costs about a second a megapixel
 _EPS = float(np.finfo(np.float64).eps)

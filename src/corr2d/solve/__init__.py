@@ -1,0 +1,96 @@
+"""From moments to a kernel: least squares, with everything that says how far to believe it."""
+
+from collections.abc import Sequence
+from math import fsum, hypot, inf, nan, sqrt
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..kernel import Kernel
+from ..moments import Moments
+from .constraints import Constraints, Symmetry
+from .fit import EPS, least_squares
+from .words import is_identity, too_few, what_is_untold
+
+
+def solve(
+    moments: Moments,
+    *,
+    sum: float | None = None,  # noqa: A002 (the word for it)
+    nonnegative: bool = False,
+    symmetric: Symmetry | Sequence[Symmetry] | None = None,
+    support: ArrayLike | None = None,
+) -> Kernel:
+    """Fit ``after = sum weights * window + bias`` by least squares.
+
+    Minimises ``sum_i (y_i - w . x_i - b)^2`` over the pixels that count. Where the pair leaves a direction
+    of w open, the answer is the w of smallest norm, the error bars of the taps concerned are infinite, and a
+    note says why. Error bars are those of white residuals, ``noise^2 (X^T X)^-1`` with noise^2 the squared
+    error over the degrees of freedom (Draper & Smith 1998, chapter 5), and what the rounding of the moments
+    may add (`least_squares`).
+
+    Constraints combine; those that are equations lower the number of unknowns, and the error bars with it.
+
+    Parameters
+    ----------
+    moments : Moments
+        Of the pair, or of several.
+    sum : float, optional
+        What the taps sum to: 1 for a filter that keeps the level, 0 for one that keeps none of it.
+    nonnegative : bool
+        No tap is below zero. The error bar of a tap held at zero is the one that it has without that.
+    symmetric : {"left-right", "up-down", "4-fold", "radial"} or some of them, optional
+        Taps that mirror each other are equal; "4-fold": under all turns and mirrors of a square; "radial":
+        those equally far from the centre.
+    support : (kh, kw) bool array, optional
+        True where a tap may differ from zero.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a constraint has no meaning, two of them leave no kernel, or fewer pixels count than there are
+        unknowns.
+    """
+    kh, kw = moments.size
+    taps, n = kh * kw, moments.count
+    constraints = Constraints.resolve(
+        moments.size, sum=sum, nonnegative=nonnegative, symmetric=symmetric, support=support
+    )
+    unknowns = taps if constraints is None else len(constraints.groups) - (sum is not None)
+    if n < unknowns + 1:
+        raise ValueError(too_few(moments, unknowns))
+    total = moments.total
+    fit = least_squares(total) if constraints is None else constraints.fit(total)
+    weights, intercept = 0 - fit.coefficients[:taps], -fit.coefficients[taps]  # 0 - 0 is 0, -0 is not
+    center_x, center_y = moments.center
+
+    freedom = n - fit.rank - 1
+    variance = fit.squared_error / freedom if freedom > 0 else inf
+    spread = total[-1, -1] - total[-1, -2] ** 2 / n
+    mean = total[:taps, -2] / n + center_x
+    stderr = np.full(taps, inf)
+    bias_stderr = inf
+    if freedom > 0:
+        stderr = np.hypot(np.sqrt(np.diag(fit.inverse)) * sqrt(variance), fit.rounding)
+        bias_stderr = sqrt(variance * (1 / n + max(float(mean @ fit.inverse @ mean), 0.0)))
+        bias_stderr = hypot(bias_stderr, float(np.abs(mean) @ fit.rounding))
+    stderr[fit.untold] = inf
+    if mean.any() and fit.untold.any():
+        bias_stderr = inf
+    kernel = Kernel(
+        weights=weights.reshape(kh, kw),
+        bias=float(center_y + intercept - center_x * fsum(weights)),
+        stderr=stderr.reshape(kh, kw),
+        bias_stderr=bias_stderr,
+        rmse=sqrt(fit.squared_error / n),
+        noise=sqrt(variance),
+        # A constant `after` leaves of its spread what rounding makes of zero (test_constant_after_has_no_r2).
+        r2=1 - fit.squared_error / spread if spread > 8 * EPS * total[-1, -1] else nan,
+        used=n,
+        left_out=moments.left_out,
+        condition=fit.condition,
+        rank=fit.rank,
+    )
+    return kernel.with_notes(
+        *moments.notes, *what_is_untold(moments, total, fit), *is_identity(kernel, total)
+    )

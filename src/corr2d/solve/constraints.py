@@ -1,0 +1,192 @@
+"""What a kernel is known to be before it is fitted: its sum, its signs, its symmetry, where it is zero.
+
+All but the signs leave a plane of kernels, ``start + basis @ u``, in which least squares is what it is
+without them. Signs are found by trying which taps are held at zero.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
+from numbers import Real
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .fit import Fit, centred, least_squares, rounding_of
+
+Symmetry = Literal["left-right", "up-down", "4-fold", "radial"]
+
+SYMMETRIES = ("left-right", "up-down", "4-fold", "radial")
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """What `solve` was told of the kernel, checked against its size."""
+
+    size: tuple[int, int]
+    sum: float | None
+    nonnegative: bool
+    groups: NDArray[np.bool_]  # (n, taps): taps of equal weight; a tap in none of them is zero
+
+    @classmethod
+    def resolve(
+        cls,
+        size: tuple[int, int],
+        *,
+        sum: Any,  # noqa: A002 (the word for it)
+        nonnegative: Any,
+        symmetric: Any,
+        support: ArrayLike | None,
+    ) -> "Constraints | None":
+        """Check what the user gave: None if there is no constraint."""
+        if sum is None and not nonnegative and symmetric is None and support is None:
+            return None
+        if sum is not None and (not isinstance(sum, Real) or not isfinite(sum)):
+            raise TypeError(f"`sum` must be a finite number, got {sum!r}.")
+        if nonnegative and sum is not None and sum < 0:
+            raise ValueError(
+                f"Taps that are not negative cannot sum to {sum}. Leave out `nonnegative` or `sum`."
+            )
+        allowed = _resolve_support(support, size)
+        labels = _equal_taps(size, symmetric)
+        groups = np.array([labels == label for label in np.unique(labels)])
+        groups = groups[(groups <= allowed).all(axis=1)]  # zero in one place is zero in all that are equal
+        if len(groups) == 0 and sum:
+            raise ValueError(f"`support` leaves no tap that could sum to {sum}.")
+        return cls(size, None if sum is None else float(sum), bool(nonnegative), groups)
+
+    def fit(self, total: NDArray[np.float64]) -> Fit:
+        """Fit the kernel of least squared error that is what it is known to be."""
+        if not self.nonnegative:
+            return least_squares(total, *self._plane(np.ones(len(self.groups), np.bool_)))
+        free, values = self._active_set(total)
+        fit = least_squares(total, *self._plane(free))
+        weights = 0 - fit.coefficients[:-2]
+        if weights.min() < 0:
+            # Where the pair leaves directions open, the smallest kernel of them may have negative taps.
+            fit = replace(fit, coefficients=_coefficients(total, values @ self.groups))
+        # A tap held at zero is as uncertain as it is without that.
+        held = ~(free @ self.groups) & self.groups.any(axis=0)
+        if held.any():
+            every = least_squares(total, *self._plane(np.ones(len(self.groups), np.bool_)))
+            inverse = fit.inverse.copy()
+            inverse[held, held] = every.inverse[held, held]
+            rounding = np.where(held, every.rounding, fit.rounding)
+            fit = replace(fit, inverse=inverse, rounding=rounding, untold=fit.untold | (held & every.untold))
+        return fit
+
+    def _plane(self, free: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Give `start` and `basis` of the kernels in which the groups that are not free are zero."""
+        groups = self.groups[free].astype(np.float64)
+        basis = (groups / np.sqrt(groups.sum(axis=1, keepdims=True))).T
+        if self.sum is None or len(groups) == 0:
+            return np.zeros(self.groups.shape[1]), basis
+        # All but the direction that changes the sum (Householder).
+        slope = basis.sum(axis=0)
+        start = basis @ slope * (self.sum / (slope @ slope))
+        reflector = slope.copy()
+        reflector[0] += np.copysign(np.linalg.norm(slope), slope[0])
+        reflector /= np.linalg.norm(reflector)
+        rest = (np.eye(len(slope)) - 2 * np.outer(reflector, reflector))[:, 1:]
+        return start, basis @ rest
+
+    def _active_set(self, total: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """Find the groups that are not held at zero, and their weights.
+
+        A primal active-set method for convex quadratic programs (Nocedal & Wright 2006, algorithm 16.3),
+        begun from the unconstrained answer with its negative weights cut off.
+        """
+        groups = self.groups.astype(np.float64)
+        about_mean = centred(total)
+        taps = groups.shape[1]
+        gram = groups @ about_mean[:taps, :taps] @ groups.T
+        gram += rounding_of(total) * np.eye(len(gram))  # so that it has one answer
+        cross, sizes = groups @ about_mean[:taps, -1], groups.sum(axis=1)
+
+        def best(free: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
+            """Give the weights of least error with all others zero, and the price of the sum."""
+            values, some = np.zeros(len(gram)), np.flatnonzero(free)
+            if len(some) == 0:
+                return values, 0.0
+            solved = np.linalg.solve(gram[np.ix_(some, some)], np.column_stack([cross, sizes])[some])
+            price = 0.0
+            if self.sum is not None:
+                price = float((self.sum - sizes[some] @ solved[:, 0]) / (sizes[some] @ solved[:, 1]))
+            values[some] = solved[:, 0] + price * solved[:, 1]
+            return values, price
+
+        values = np.maximum(best(np.ones(len(gram), np.bool_))[0], 0)
+        if self.sum is not None:
+            values = (
+                values * (self.sum / (sizes @ values))
+                if values.any()
+                else np.full(len(gram), self.sum / sizes.sum())
+            )
+        free = values > 0
+        smallest = 1e-12 * float(np.abs(cross).max(initial=0))
+        for _ in range(20 * len(gram) + 20):
+            goal, price = best(free)
+            steps = np.full(len(gram), np.inf)
+            falling = free & (goal < 0)
+            steps[falling] = values[falling] / (values[falling] - goal[falling])
+            first = int(steps.argmin())
+            if steps[first] < 1:
+                values = np.maximum(values + steps[first] * (goal - values), 0)
+                free[first] = False
+                values[first] = 0
+                continue
+            values = goal
+            gain = cross + price * sizes - gram @ values  # of letting a tap grow
+            gain[free] = -np.inf
+            if free.all() or gain.max() <= smallest:
+                return free, values
+            free[int(gain.argmax())] = True
+        raise ArithmeticError("the taps that are zero could not be found: this is a fault in corr2d")
+
+
+def _coefficients(total: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    intercept = (total[-1, -2] - total[:-2, -2] @ weights) / total[-2, -2]
+    return np.concatenate([0 - weights, [-intercept, 1.0]])
+
+
+def _resolve_support(support: ArrayLike | None, size: tuple[int, int]) -> NDArray[np.bool_]:
+    if support is None:
+        return np.ones(size[0] * size[1], np.bool_)
+    allowed = np.asarray(support)
+    if allowed.dtype != np.bool_:
+        raise TypeError(
+            f"`support` must be a bool array, True where a tap may be, got dtype {allowed.dtype}."
+        )
+    if allowed.shape != size:
+        raise ValueError(f"`support` must have the kernel's shape {size}, got {allowed.shape}.")
+    return allowed.ravel()
+
+
+def _equal_taps(size: tuple[int, int], symmetric: Any) -> NDArray[np.intp]:
+    """Give each tap a label that it shares with those of equal weight."""
+    names = (symmetric,) if isinstance(symmetric, str) else () if symmetric is None else symmetric
+    rule = f"`symmetric` must be one or some of {', '.join(map(repr, SYMMETRIES))}, got {symmetric!r}."
+    if not isinstance(names, Sequence):
+        raise TypeError(rule)
+    if not all(isinstance(name, str) and name in SYMMETRIES for name in names):
+        raise ValueError(rule)
+    kh, kw = size
+    labels = np.arange(kh * kw).reshape(size)
+    mirrors: list[Callable[[NDArray[Any]], NDArray[Any]]] = []
+    if "radial" in names:
+        y, x = np.indices(size)
+        distance = (2 * y - kh + 1) ** 2 + (2 * x - kw + 1) ** 2
+        labels = np.unique(distance, return_inverse=True)[1].reshape(size)
+    if "4-fold" in names:
+        if kh != kw:
+            raise ValueError(f"A 4-fold symmetric kernel must be square, got {kh} x {kw}.")
+        mirrors += [np.rot90, np.fliplr]
+    mirrors += [np.fliplr] * ("left-right" in names) + [np.flipud] * ("up-down" in names)
+    settled = False
+    while not settled:  # each label goes round until all that are equal have the least
+        before = labels
+        for mirror in mirrors:
+            labels = np.minimum(labels, mirror(labels))
+        settled = bool((labels == before).all())
+    return labels.ravel()

@@ -1,0 +1,64 @@
+"""What is said of a fit in words."""
+
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernel import Kernel
+from ..moments import Moments
+from .fit import Fit, rounding_of
+
+
+def too_few(moments: Moments, unknowns: int) -> str:
+    """Say why there is no answer."""
+    kh, kw = moments.size
+    reasons = ", ".join(f"{n} {reason}" for reason, n in moments.left_out.items() if n)
+    why = f" ({reasons} were left out)" if reasons else ""
+    hint = " Pass clip=None if the ends of the range are data." if "clipped" in reasons else ""
+    return (
+        f"A {kh} x {kw} kernel with a bias has {unknowns + 1} unknowns, but only {moments.count} pixels "
+        f"count{why}. Take a smaller size or larger pictures.{hint}"
+    )
+
+
+def what_is_untold(moments: Moments, total: NDArray[np.float64], fit: Fit) -> list[str]:
+    """Say what the pair leaves open, if it leaves anything open."""
+    kh, kw = moments.size
+    taps = kh * kw
+    if fit.rank == fit.free:
+        return []
+    if fit.rank == 0:
+        return ["`before` is constant: the pair tells nothing about the kernel, only the level of `after`."]
+    gram = total[:taps, :taps]
+    variance = np.diag(gram)
+
+    def varies(step: int, pairs: NDArray[np.intp]) -> bool:  # sum of (x_i - x_j)^2 over neighbouring taps
+        i, j = pairs, pairs + step
+        return bool(np.any(variance[i] + variance[j] - 2 * gram[i, j] > rounding_of(total)))
+
+    grid = np.arange(taps).reshape(kh, kw)
+    notes = []
+    if kh > 1 and not varies(kw, grid[:-1].ravel()):
+        notes.append(
+            "`before` does not change from row to row: the pair tells only the sum of each kernel column."
+        )
+    if kw > 1 and not varies(1, grid[:, :-1].ravel()):
+        notes.append(
+            "`before` does not change from column to column: the pair tells only the sum of each kernel row."
+        )
+    of_what = "taps' directions" if fit.free == taps else "directions that the constraints leave"
+    return notes or [
+        f"The pair determines {fit.rank} of the {fit.free} {of_what}; of the kernels that fit, this is "
+        f"the smallest."
+    ]
+
+
+def is_identity(kernel: Kernel, total: NDArray[np.float64]) -> list[str]:
+    """Say so, if the kernel changes nothing."""
+    kh, kw = kernel.weights.shape
+    identity = np.zeros((kh, kw))
+    identity[kh // 2, kw // 2] = 1
+    scale = sqrt(total[-1, -1] / total[-2, -2])
+    same = abs(kernel.bias) <= 1e-10 * scale and np.abs(kernel.weights - identity).max() <= 1e-10
+    return ["`after` equals `before` wherever it counts: this kernel changes nothing."] if same else []

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard engine/*)
 
-.PHONY: demo test lint bench sanitize clean
+.PHONY: demo test lint bench bench-learn sanitize clean
 
 demo: .venv/demo  ## find a filter from two pictures, and run it on a third
 	$(BIN)/python examples/demo.py
@@ -18,6 +18,9 @@ lint: .venv/lint  ## style and types
 
 bench: .venv/bench  ## measure against peers, and write the README's table
 	$(BIN)/python benchmarks/bench.py
+
+bench-learn: .venv/bench  ## measure `learn` against peers, and write the README's table
+	$(BIN)/python benchmarks/bench_learn.py
 
 # The engine with the address and undefined-behaviour sanitizers, under the tests that reach it. -S keeps the
 # editable install from being found first; -s lets the sanitizers' reports through.

@@ -26,7 +26,7 @@ from limits import COPY, MULTIPLY_ADD, Limits, running_limits
 from memory import megabytes
 from peers import LBFGS, PEERS, check, corr2d_like, lbfgs, make_image, make_kernel
 from PIL import Image
-from tables import machine, progress, tables, write_readme, write_results
+from tables import machine, progress, tables, write_results, write_section
 from timing import Timing, compare, images_for, timer
 
 import corr2d
@@ -154,7 +154,7 @@ def main() -> None:
     print(f"\n{text}\n\n{time.perf_counter() - begun:.0f} s")
     if asked.quick:
         return
-    write_readme(ROOT / "README.md", text)
+    write_section(ROOT / "README.md", "bench", text)
     results = write_results(ROOT / "benchmarks/results", rows, memory)
     print(f"written to README.md and {results.relative_to(ROOT)}")
 

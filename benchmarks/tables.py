@@ -19,8 +19,6 @@ from corr2d.threads import usable_cpus
 
 Said = TypeVar("Said", Row, Memory)
 
-START, END = "<!-- bench -->\n", "<!-- /bench -->"
-
 
 def cpu_name() -> str:
     info = Path("/proc/cpuinfo")
@@ -177,10 +175,11 @@ def tables(rows: list[Row], memory: list[Memory]) -> str:
     )
 
 
-def write_readme(readme: Path, text: str) -> None:
-    before, rest = readme.read_text().split(START, 1)
-    after = rest.split(END, 1)[1]
-    readme.write_text(f"{before}{START}{text}\n{END}{after}")
+def write_section(readme: Path, name: str, text: str) -> None:
+    """Put `text` between the marks of that name."""
+    start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+    before, rest = readme.read_text().split(start, 1)
+    readme.write_text(f"{before}{start}{text}\n{end}{rest.split(end, 1)[1]}")
 
 
 def write_results(folder: Path, rows: list[Row], memory: list[Memory]) -> Path:

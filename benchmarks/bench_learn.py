@@ -103,7 +103,9 @@ def measure(side: int, k: int, budget: float, limits: Limits) -> list[Learned]:
     sums, adds = np.empty((1, k * k + 2, k * k + 2)), (3 * k * k - 2 * k + 1) * y.size
 
     def by_lags(_: object) -> None:
-        _engine.fill_moments(x, y, [(0, 0, *y.shape)], (k, k), (0.0, 0.0), sums, None, True, 2)
+        _engine.fill_moments(
+            x, y, [(0, 0, *y.shape)], (k, k), (1, 1), (1, 1), (0.0, 0.0), sums, None, True, 2
+        )
 
     # The limit counts operations of float32: of float64 the chip makes half as many.
     timing = compare(

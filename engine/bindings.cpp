@@ -342,13 +342,21 @@ class Array {  // of float64, contiguous
 // The sums of z z^T, z = (window, 1, pixel), over blocks of a pair of pictures.
 class Moments {
   public:
-    Moments(nb::handle before, nb::handle after, nb::sequence given, std::pair<std::ptrdiff_t, std::ptrdiff_t> size,
-            std::pair<double, double> centers, nb::handle sums, const Table& table)
+    using Two = std::pair<std::ptrdiff_t, std::ptrdiff_t>;  // rows, columns
+
+    Moments(nb::handle before, nb::handle after, nb::sequence given, Two size, Two step, Two gap, std::pair<double, double> centers,
+            nb::handle sums, const Table& table)
         : x(before, false), y(after, false), sums(sums, true, 3), order(size.first * size.second + 2) {
-        pair = {planes_of<const char>(x.view), planes_of<const char>(y.view), size.first, size.second, centers.first, centers.second};
+        pair = {planes_of<const char>(x.view), planes_of<const char>(y.view),
+                size.first,   size.second,   step.first,    step.second,
+                gap.first,    gap.second,    centers.first, centers.second};
         const std::ptrdiff_t height = pair.after.height, width = pair.after.width;
-        if (x.view.ndim != 2 || y.view.ndim != 2 || size.first < 1 || size.second < 1 ||
-            pair.before.height != height + size.first - 1 || pair.before.width != width + size.second - 1) {
+        const auto reach = [](std::ptrdiff_t n, std::ptrdiff_t step, std::ptrdiff_t k, std::ptrdiff_t gap) {
+            return (n - 1) * step + (k - 1) * gap + 1;
+        };
+        if (x.view.ndim != 2 || y.view.ndim != 2 || std::min({size.first, size.second, step.first, step.second, gap.first, gap.second}) < 1 ||
+            pair.before.height != reach(height, step.first, size.first, gap.first) ||
+            pair.before.width != reach(width, step.second, size.second, gap.second)) {
             throw std::invalid_argument("the shapes of before, after and the window do not fit");
         }
         for (nb::handle item : given) {
@@ -372,6 +380,9 @@ class Moments {
 
     // Over all pixels. Tile by tile, and added in their order: the same bits for any number of threads.
     void fill_by_lags(std::ptrdiff_t threads) const {
+        if (std::max({pair.row_step, pair.column_step, pair.row_gap, pair.column_gap}) > 1) {
+            throw std::invalid_argument("lags want windows and taps on neighbouring pixels");
+        }
         const nb::gil_scoped_release unlocked;
         std::vector<std::pair<std::size_t, Area>> tiles;  // of which block, and where
         for (std::size_t i = 0; i < blocks.size(); ++i) {
@@ -475,16 +486,17 @@ NB_MODULE(_engine, m) {
 
     m.def(
         "fill_moments",
-        [](nb::handle before, nb::handle after, nb::sequence blocks, std::pair<std::ptrdiff_t, std::ptrdiff_t> size,
+        [](nb::handle before, nb::handle after, nb::sequence blocks, Moments::Two size, Moments::Two step, Moments::Two gap,
            std::pair<double, double> centers, nb::handle sums, nb::handle mask, bool wanted, std::ptrdiff_t threads) {
             if (threads < 1) throw std::invalid_argument("threads must be at least 1");
-            const Moments moments(before, after, blocks, size, centers, sums, *table);
+            const Moments moments(before, after, blocks, size, step, gap, centers, sums, *table);
             if (mask.is_none()) {
                 moments.fill_by_lags(threads);
             } else {
                 moments.fill_by_patches(mask, wanted, threads);
             }
         },
-        nb::arg("before"), nb::arg("after"), nb::arg("blocks"), nb::arg("size"), nb::arg("centers"), nb::arg("sums"),
+        nb::arg("before"), nb::arg("after"), nb::arg("blocks"), nb::arg("size"), nb::arg("step"), nb::arg("gap"), nb::arg("centers"),
+        nb::arg("sums"),
         nb::arg("mask").none(), nb::arg("wanted"), nb::arg("threads"));
 }

@@ -61,10 +61,12 @@ struct Algorithm {
     bool (*run)(const Job&, const char* shared, std::ptrdiff_t begin, std::ptrdiff_t end, char* scratch);
 };
 
-// What moments are made of: two pictures, of which `after` has the size of the places that a kh x kw window has in `before`.
+// What moments are made of: two pictures, of which `after` has the size of the places that a kh x kw window has in `before`. The
+// window of the pixel (y, x) begins at (y * row_step, x * column_step), and its taps are so many pixels apart.
 struct Pair {
     Planes<const char> before, after;
     std::ptrdiff_t kh, kw;
+    std::ptrdiff_t row_step, column_step, row_gap, column_gap;
     double center_before, center_after;
 };
 
@@ -76,8 +78,8 @@ struct Area {
 // What is summed of a tile: 3 for each tap, and 3 more.
 inline constexpr std::ptrdiff_t lag_count(const Pair& pair) { return 3 * pair.kh * pair.kw + 3; }
 
-// The Gram matrix of the windows of a block, in two steps: `add` sums over its tiles, `fill` makes the matrix of the sums. Scratch
-// memory is aligned to 64 bytes.
+// The Gram matrix of the windows of a block, in two steps: `add` sums over its tiles, `fill` makes the matrix of the sums. Both want
+// steps and gaps of one pixel. Scratch memory is aligned to 64 bytes.
 struct Lags {
     std::ptrdiff_t tile_rows, tile_columns;
     std::size_t (*add_bytes)(const Pair&);

@@ -479,12 +479,21 @@ template <class Kind>
 struct Patches {
     static constexpr std::ptrdiff_t count = 512;
 
+    std::ptrdiff_t rows, columns;  // of a tile: fewer where the windows are steps apart
+    std::ptrdiff_t height, width;  // of what its windows reach
+
+    explicit Patches(const Pair& pair)
+        : rows(max(1, Kind::tile_rows / pair.row_step)),
+          columns(max(1, Kind::tile_columns / pair.column_step)),
+          height((rows - 1) * pair.row_step + (pair.kh - 1) * pair.row_gap + 1),
+          width((columns - 1) * pair.column_step + (pair.kw - 1) * pair.column_gap + 1) {}
+
     static std::size_t bytes(const Pair& pair) {
-        const std::ptrdiff_t rows = Kind::tile_rows + pair.kh - 1, order = pair.kh * pair.kw + 2;
-        return std::size_t(Kind::tile_rows * Kind::tile_columns * 2) * sizeof(std::int32_t) +
-               std::size_t(rows * width(pair) + Kind::tile_rows * Kind::tile_columns + order * count) * sizeof(typename Kind::Number);
+        const Patches tile(pair);
+        return std::size_t(2 * tile.rows * tile.columns) * sizeof(std::int32_t) +
+               std::size_t(tile.height * tile.width + tile.rows * tile.columns + (pair.kh * pair.kw + 2) * count) *
+                   sizeof(typename Kind::Number);
     }
-    static std::ptrdiff_t width(const Pair& pair) { return Kind::tile_columns + pair.kw - 1; }
 };
 
 // Adds sum z z^T over the pixels of an area whose mask is as wanted to the rows [first, last) of `gram`, from the diagonal on.
@@ -492,16 +501,17 @@ template <class Kind>
 static void add_patches(const Pair& pair, const Area& area, const Planes<const char>& mask, bool wanted,
                         std::ptrdiff_t first, std::ptrdiff_t last, double* gram, char* memory) {
     typedef typename Kind::Number Number;
-    constexpr std::ptrdiff_t some = Patches<Kind>::count, tile = Kind::tile_rows * Kind::tile_columns;
-    const std::ptrdiff_t kh = pair.kh, kw = pair.kw, taps = kh * kw, order = taps + 2, width = Patches<Kind>::width(pair);
-    std::int32_t *const in_before = reinterpret_cast<std::int32_t*>(memory), *const in_after = in_before + tile;
-    Number *const x = reinterpret_cast<Number*>(in_after + tile), *const y = x + (Kind::tile_rows + kh - 1) * width, *const z = y + tile;
+    constexpr std::ptrdiff_t some = Patches<Kind>::count;
+    const Patches<Kind> tile(pair);
+    const std::ptrdiff_t kw = pair.kw, taps = pair.kh * kw, order = taps + 2, size = tile.rows * tile.columns;
+    std::int32_t *const in_before = reinterpret_cast<std::int32_t*>(memory), *const in_after = in_before + size;
+    Number *const x = reinterpret_cast<Number*>(in_after + size), *const y = x + tile.height * tile.width, *const z = y + size;
     const Reader<Kind> before(pair.before, pair.center_before), after(pair.after, pair.center_after);
 
     const auto add = [&](const std::int32_t* at_x, const std::int32_t* at_y, std::ptrdiff_t count) {
         const std::ptrdiff_t n = round_up(count, lanes_of<Kind>);
         for (std::ptrdiff_t tap = first; tap < taps; ++tap) {
-            const Number* const from = x + tap / kw * width + tap % kw;
+            const Number* const from = x + tap / kw * pair.row_gap * tile.width + tap % kw * pair.column_gap;
             Number* const to = z + tap * some;
             for (std::ptrdiff_t i = 0; i < count; ++i) to[i] = from[at_x[i]];
         }
@@ -533,22 +543,26 @@ static void add_patches(const Pair& pair, const Area& area, const Planes<const c
         });
     };
 
-    for (std::ptrdiff_t v = 0; v < area.rows; v += Kind::tile_rows) {
-        for (std::ptrdiff_t u = 0; u < area.columns; u += Kind::tile_columns) {
+    for (std::ptrdiff_t v = 0; v < area.rows; v += tile.rows) {
+        for (std::ptrdiff_t u = 0; u < area.columns; u += tile.columns) {
             const std::ptrdiff_t top = area.top + v, left = area.left + u;
-            const std::ptrdiff_t rows = min(Kind::tile_rows, area.rows - v), columns = min(Kind::tile_columns, area.columns - u);
+            const std::ptrdiff_t rows = min(tile.rows, area.rows - v), columns = min(tile.columns, area.columns - u);
             std::ptrdiff_t found = 0;
             for (std::ptrdiff_t i = 0; i < rows; ++i) {
                 const char* const row = mask.first + (top + i) * mask.row_stride + left * mask.column_stride;
                 for (std::ptrdiff_t j = 0; j < columns; ++j) {
-                    in_before[found] = std::int32_t(i * width + j);
-                    in_after[found] = std::int32_t(i * Kind::tile_columns + j);
+                    in_before[found] = std::int32_t(i * pair.row_step * tile.width + j * pair.column_step);
+                    in_after[found] = std::int32_t(i * tile.columns + j);
                     found += (row[j * mask.column_stride] != 0) == wanted;
                 }
             }
             if (found == 0) continue;
-            for (std::ptrdiff_t i = 0; i < rows + kh - 1; ++i) before.row(top + i, left, columns + kw - 1, x + i * width, columns + kw - 1);
-            for (std::ptrdiff_t i = 0; i < rows; ++i) after.row(top + i, left, columns, y + i * Kind::tile_columns, columns);
+            const std::ptrdiff_t height = (rows - 1) * pair.row_step + (pair.kh - 1) * pair.row_gap + 1;
+            const std::ptrdiff_t width = (columns - 1) * pair.column_step + (kw - 1) * pair.column_gap + 1;
+            for (std::ptrdiff_t i = 0; i < height; ++i) {
+                before.row(top * pair.row_step + i, left * pair.column_step, width, x + i * tile.width, width);
+            }
+            for (std::ptrdiff_t i = 0; i < rows; ++i) after.row(top + i, left, columns, y + i * tile.columns, columns);
             for (std::ptrdiff_t i = 0; i < found; i += some) add(in_before + i, in_after + i, min(some, found - i));
         }
     }

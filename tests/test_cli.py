@@ -103,6 +103,22 @@ def test_per_channel_learns_one_kernel_for_each_colour(tmp_path):
     assert np.abs(read(tmp_path / "z.png").pixels.astype(int) - after).max() <= 1
 
 
+def test_stride_is_for_smaller_pictures(pair, tmp_path):
+    half, kernel_file, picture = tmp_path / "half.png", tmp_path / "k.json", tmp_path / "pair.png"
+    with Image.open(pair[0]) as photo:
+        photo.reduce(2).save(half)
+    result = run("learn", pair[0], half, "--stride", 2, "-o", kernel_file, "--picture", picture)
+    assert result.exit_code == 0
+    assert "stride=(2, 2): apply it with the same" in result.stdout
+    np.testing.assert_allclose(Kernel.load(kernel_file).weights[1:, 1:], 0.25, atol=0.02)
+    assert picture.stat().st_size > 10_000
+    made = tmp_path / "made.png"
+    assert run("apply", kernel_file, pair[0], "-o", made, "--stride", 2).exit_code == 0
+    difference = read(made).pixels.astype(int) - read(half).pixels
+    assert np.abs(difference[1:-1, 1:-1]).max() <= 1
+    assert run("learn", pair[0], half, "--stride", 0).exit_code == 2
+
+
 def test_apply_keeps_size_depth_and_alpha(tmp_path):
     Kernel([[0, 0.5, 0]], bias=10).save(tmp_path / "k.json")
     pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)

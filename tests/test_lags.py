@@ -25,7 +25,7 @@ def engine_sums(before, after, size, blocks, kinds, counts=None, *, wanted=True,
     order = size[0] * size[1] + 2
     sums = np.full((len(blocks), order, order), np.nan)
     centers = tuple(CENTERS[kind] for kind in kinds)
-    _engine.fill_moments(before, after, blocks, size, centers, sums, counts, wanted, threads)
+    _engine.fill_moments(before, after, blocks, size, (1, 1), (1, 1), centers, sums, counts, wanted, threads)
     return sums
 
 

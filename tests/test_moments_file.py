@@ -21,7 +21,7 @@ def test_all_of_it_comes_back(moments, tmp_path):
     moments.save(tmp_path / "moments.safetensors")
     loaded = Moments.load(tmp_path / "moments.safetensors")
     assert loaded.sums.tobytes() == moments.sums.tobytes()
-    for name in ("size", "center", "left_out", "notes"):
+    for name in ("size", "center", "left_out", "notes", "stride", "dilation"):
         assert getattr(loaded, name) == getattr(moments, name)
     assert loaded.left_out["clipped low"] > 0
     assert loaded.solve() == moments.solve()
@@ -58,6 +58,8 @@ SAID = {
     "center": [0.0, 0.0],
     "left_out": dict.fromkeys(("not finite", "masked", "clipped low", "clipped high"), 0),
     "notes": [],
+    "stride": [1, 1],
+    "dilation": [1, 1],
 }
 
 
@@ -80,6 +82,8 @@ def test_what_is_written_by_hand_is_read(tmp_path):
         {"said": {"size": [1, 2, 3]}},
         {"said": {"size": [True, 1]}},
         {"said": {"size": None}},
+        {"said": {"stride": [0, 1]}},
+        {"said": {"dilation": 2}},
         {"said": {"center": [0.0]}},
         {"said": {"center": [0.0, float("nan")]}},
         {"said": {"left_out": {"masked": 1}}},

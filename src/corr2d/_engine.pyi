@@ -35,6 +35,8 @@ def fill_moments(
     after: NDArray[Any],
     blocks: Sequence[tuple[int, int, int, int]],
     size: tuple[int, int],
+    step: tuple[int, int],
+    gap: tuple[int, int],
     centers: tuple[float, float],
     sums: NDArray[np.float64],
     mask: NDArray[np.bool_] | None,

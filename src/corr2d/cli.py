@@ -28,6 +28,10 @@ _MAX_PIXELS = click.option(
     "--max-pixels", type=click.IntRange(min=1), default=200_000_000, show_default=True,
     help="Larger pictures are refused before they are unpacked.",
 )  # fmt: skip
+_STRIDE = click.option(
+    "--stride", type=click.IntRange(min=1), default=1, metavar="N",
+    help="The result has every N-th pixel of every N-th row: a smaller picture.",
+)  # fmt: skip
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
@@ -90,6 +94,7 @@ def cli() -> None:
 @click.option(
     "--size", type=_Size(), help="Of the kernel: 3, or 3x5. Default: the smallest that explains the pair."
 )
+@_STRIDE
 @click.option("--per-channel", is_flag=True, help="One kernel for each colour, in place of one for all.")
 @click.option("--sum", type=float, help="What the taps sum to: 1 keeps the level of a picture, 0 none of it.")
 @click.option("--nonnegative", is_flag=True, help="No tap is below zero.")
@@ -106,7 +111,7 @@ def cli() -> None:
 @_MAX_PIXELS
 @_JSON
 def learn(
-    before: str, after: str, size: tuple[int, int] | None, per_channel: bool,
+    before: str, after: str, size: tuple[int, int] | None, stride: int, per_channel: bool,
     sum: float | None,  # noqa: A002 (the option's name)
     nonnegative: bool, symmetric: "tuple[Symmetry, ...]", output: str | None, picture: str | None,
     max_pixels: int, as_json: bool,
@@ -129,7 +134,7 @@ def learn(
     if per_channel and channel_axis is None:
         raise ValueError("--per-channel is for colour pictures, got two grey ones. Leave it out.")
     kernel = learn_kernel(
-        x.pixels, y.pixels, size=size, channel_axis=channel_axis, per_channel=per_channel,
+        x.pixels, y.pixels, size=size, stride=stride, channel_axis=channel_axis, per_channel=per_channel,
         sum=sum, nonnegative=nonnegative, symmetric=symmetric or None,
     )  # fmt: skip
     kernel = kernel.with_notes(
@@ -142,7 +147,7 @@ def learn(
     if picture is not None:
         from .plot import draw_pair
 
-        draw_pair(x.pixels, y.pixels, kernel, picture)
+        draw_pair(x.pixels, y.pixels, kernel, picture, stride=stride)
         _say(f"picture drawn to {_shown(picture)}")
 
 
@@ -158,12 +163,14 @@ def learn(
     "--dtype", type=click.Choice(["uint8", "uint16", "float32", "float64"]),
     help="Of the result's pixels. Default: as IMAGE has. Integers are rounded and cut off where they end.",
 )  # fmt: skip
+@_STRIDE
 @_MAX_PIXELS
 @_JSON
 def apply(
-    kernel: str, image: str, output: str, mode: Any, dtype: str | None, max_pixels: int, as_json: bool
-) -> None:
-    """Run the kernel of the file KERNEL over IMAGE; the result is as large as IMAGE."""
+    kernel: str, image: str, output: str, mode: Any, dtype: str | None, stride: int, max_pixels: int,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Run the kernel of the file KERNEL over IMAGE; the result is as large as IMAGE, but for --stride."""
     import numpy as np
 
     from .images import write
@@ -181,10 +188,12 @@ def apply(
         picture.pixels,
         padding="same",
         mode=mode,
+        stride=stride,
         channel_axis=-1 if colour else None,
         dtype=dtype or picture.pixels.dtype,
     )
-    write(output, result, alpha=picture.alpha)
+    alpha = None if picture.alpha is None else picture.alpha[::stride, ::stride]
+    write(output, result, alpha=alpha)
     _say(f"result written to {_shown(output)}")
     cut_off = None
     if result.dtype.kind in "iu":

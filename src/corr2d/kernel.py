@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from .borders import Mode, Padding, Pads, resolve_mode, resolve_padding
+from .borders import Mode, Padding, Pads, Steps, resolve_mode, resolve_padding, resolve_steps
 from .correlate import corr2d, correlate
 from .describe import describe
 from .dtypes import as_image, as_real_array, as_weights, channels_first
@@ -140,6 +140,8 @@ class Kernel:
         padding: Padding = "valid",
         mode: Mode = "constant",
         cval: float = 0.0,
+        stride: int | tuple[int, int] = 1,
+        dilation: int | tuple[int, int] = 1,
         channel_axis: int | None = None,
         dtype: DTypeLike | None = None,
         out: NDArray[Any] | None = None,
@@ -162,8 +164,11 @@ class Kernel:
         array([[2, 4, 3]], dtype=uint8)
         """
         border = resolve_mode(mode, cval, padding)
-        pads = self._pads(padding)
+        steps, gaps = resolve_steps(stride, "stride"), resolve_steps(dilation, "dilation")
+        pads = self._pads(padding, gaps)
         options: dict[str, Any] = {
+            "stride": steps,
+            "dilation": gaps,
             "border": border,
             "cval": cval,
             "dtype": dtype,
@@ -179,7 +184,7 @@ class Kernel:
                 )
             return corr2d(
                 image, self.weights, padding=pads if padding == "same" else padding, mode=mode, cval=cval,
-                channel_axis=channel_axis, threads=threads, algorithm=algorithm,
+                stride=steps, dilation=gaps, channel_axis=channel_axis, threads=threads, algorithm=algorithm,
             ) + self.bias  # fmt: skip
         pixels = as_image(image)
         if self.weights.ndim == 2:
@@ -188,11 +193,11 @@ class Kernel:
             )
         return self._by_channel(pixels, pads, channel_axis, out, options)
 
-    def _pads(self, padding: Padding) -> Pads:
+    def _pads(self, padding: Padding, gaps: Steps) -> Pads:
         if isinstance(padding, str) and padding == "same":
-            (kh, kw), (y, x) = self.size, self.origin or (0, 0)
-            return Pads(y, kh - 1 - y, x, kw - 1 - x)
-        return resolve_padding(padding, self.size)
+            (kh, kw), (y, x), (down, along) = self.size, self.origin or (0, 0), gaps
+            return Pads(y * down, (kh - 1 - y) * down, x * along, (kw - 1 - x) * along)
+        return resolve_padding(padding, self.size, gaps)
 
     def _by_channel(
         self, image: NDArray[Any], pads: Pads, channel_axis: int | None, out: Any, options: dict[str, Any]

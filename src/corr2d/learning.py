@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .borders import Steps, resolve_steps
 from .dtypes import as_image, channels_first
 from .kernel import Kernel
-from .moments import Clip, Moments, resolve_size, resolve_where
+from .moments import Clip, Moments, resolve_where
 from .size import LARGEST, choose_size, explains, largest_window
 from .solve import solve
 from .solve.constraints import Symmetry
+from .windows import is_same_sized, told_size
 
 _Pair = tuple[ArrayLike, ArrayLike]
 _Measure = Callable[[Iterable[_Pair], Any], list[Moments]]
@@ -26,6 +28,8 @@ def learn(
     after: ArrayLike | None = None,
     *,
     size: int | tuple[int, int] | None = None,
+    stride: int | tuple[int, int] = 1,
+    dilation: int | tuple[int, int] = 1,
     channel_axis: int | None = None,
     per_channel: bool = False,
     where: ArrayLike | None = None,
@@ -48,6 +52,10 @@ def learn(
         Of the kernel. Default: what the shapes tell (h - h' + 1, w - w' + 1); for a same-sized pair the
         smallest odd square up to 15 x 15 that predicts blocks of the picture left out of the fit as well as
         any (`corr2d.size.choose_size`).
+    stride, dilation : int or (rows, columns)
+        As in `corr2d`: `after` has every so many-th result (a smaller picture), and the taps are so many
+        pixels apart. A strided `after` with its border has ceil(h / stride) rows; without, `size` must be
+        given.
     channel_axis : int, optional
         The axis of the colours, as in `corr2d`.
     per_channel : bool
@@ -91,6 +99,7 @@ def learn(
     pairs = _as_pairs(before, after, where)
     if support is not None and size is None:
         size = _size_of(support)
+    steps, gaps = resolve_steps(stride, "stride"), resolve_steps(dilation, "dilation")
     fit = partial(solve, sum=sum, nonnegative=nonnegative, symmetric=symmetric, support=support)
     if per_channel and channel_axis is None:
         raise ValueError("`per_channel` needs `channel_axis`, to know where the colours are.")
@@ -99,7 +108,9 @@ def learn(
         # By map, not a generator, which would keep a pair while the next one is made
         # (test_one_pair_at_a_time).
         def measured(pair: _Pair) -> list[Moments]:
-            return _measure_pair(*pair, size, channel_axis, per_channel, where, clip)
+            return _measure_pair(
+                *pair, channel_axis, per_channel, where, size=size, stride=steps, dilation=gaps, clip=clip
+            )
 
         total = reduce(_added, map(measured, pairs), None)
         if total is None:
@@ -108,9 +119,9 @@ def learn(
 
     if size is None:
         pairs = pictures = [(as_image(x, "before"), as_image(y, "after")) for x, y in pairs]
-        size = _told_size(pictures, channel_axis)
+        size = _told_size(pictures, channel_axis, steps, gaps)
         if size is None and pictures:
-            parts, notes = _choose(pictures, channel_axis, measure)
+            parts, notes = _choose(pictures, channel_axis, steps, gaps, measure)
             return _stacked([fit(moments) for moments in parts], notes)
     return _stacked([fit(moments) for moments in measure(pairs, size)])
 
@@ -147,14 +158,18 @@ def _as_pair(pair: Any) -> _Pair:
 
 
 def _told_size(
-    pairs: list[tuple[NDArray[Any], NDArray[Any]]], channel_axis: int | None
+    pairs: list[tuple[NDArray[Any], NDArray[Any]]], channel_axis: int | None, stride: Steps, dilation: Steps
 ) -> tuple[int, int] | None:
     """Give the size that the pairs with a smaller `after` tell, if any does."""
     told: dict[tuple[int, int], None] = {}
     for x, y in pairs:
-        if x.shape != y.shape:
-            before = channels_first(x, channel_axis, "before").shape
-            told[resolve_size(before, channels_first(y, channel_axis, "after").shape, None)] = None
+        before = channels_first(x, channel_axis, "before").shape
+        after = channels_first(y, channel_axis, "after").shape
+        size = told_size(before, after, stride, dilation)
+        if size is not None:
+            told[size] = None
+        elif not is_same_sized(before, after, stride):
+            raise ValueError("`size` must be given for a strided pair without border: no shape tells it.")
     if len(told) > 1:
         raise ValueError(
             f"All pairs must be of one kernel size, but their shapes tell {' and '.join(map(str, told))}."
@@ -165,15 +180,14 @@ def _told_size(
 def _measure_pair(
     before: ArrayLike,
     after: ArrayLike,
-    size: Any,
     channel_axis: int | None,
     per_channel: bool,
     where: Any,
-    clip: Clip,
+    **options: Any,
 ) -> list[Moments]:
     """Give one Moments for all channels, or one for each."""
     if not per_channel:
-        return [Moments.of(before, after, size=size, channel_axis=channel_axis, where=where, clip=clip)]
+        return [Moments.of(before, after, channel_axis=channel_axis, where=where, **options)]
     x = channels_first(as_image(before, "before"), channel_axis, "before")
     y = channels_first(as_image(after, "after"), channel_axis, "after")
     if len(x) != len(y) or len(x) == 0:
@@ -183,13 +197,15 @@ def _measure_pair(
     masks = [None] * len(x)
     if where is not None:
         masks = list(resolve_where(where, np.shape(after), channel_axis))
-    return [
-        Moments.of(*pair, size=size, where=mask, clip=clip) for *pair, mask in zip(x, y, masks, strict=True)
-    ]
+    return [Moments.of(*pair, where=mask, **options) for *pair, mask in zip(x, y, masks, strict=True)]
 
 
 def _choose(
-    pairs: list[tuple[NDArray[Any], NDArray[Any]]], channel_axis: int | None, measure: _Measure
+    pairs: list[tuple[NDArray[Any], NDArray[Any]]],
+    channel_axis: int | None,
+    stride: Steps,
+    dilation: Steps,
+    measure: _Measure,
 ) -> tuple[list[Moments], list[str]]:
     """Measure with a small window, with the largest if that does not explain the pair, and trim.
 
@@ -198,11 +214,11 @@ def _choose(
     """
     shapes = [channels_first(x, channel_axis, "before").shape[-2:] for x, _ in pairs]
     for stage in _STAGES:
-        window = largest_window(shapes, stage)
+        window = largest_window(shapes, stage, stride, dilation)
         parts = measure(pairs, window)
         # NaN all over `before` leave fewer and fewer windows whole, the larger they are (test_scattered_nan).
         while window != (1, 1) and min(m.count for m in parts) < 2 * (window[0] * window[1] + 1):
-            window = largest_window(shapes, max(window) - 2)
+            window = largest_window(shapes, max(window) - 2, stride, dilation)
             parts = measure(pairs, window)
         choices = [choose_size(moments) for moments in parts]
         explained = all(explains(choice, y.dtype) for choice in choices for _, y in pairs)

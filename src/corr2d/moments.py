@@ -1,18 +1,21 @@
 """Moments: all that a least-squares fit needs to know of before and after, as sums that add up."""
 
 import os
-from dataclasses import dataclass, field
-from itertools import pairwise
-from numbers import Integral, Real
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import pairwise, product
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _engine
+from .borders import NO_STEPS, Steps, reach, resolve_steps
 from .dtypes import as_image, as_real_array, channels_first, exceeds_float64
 from .moments_file import load_moments, save_moments
 from .threads import resolve_threads
+from .windows import Slices, Windows
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -54,6 +57,8 @@ class Moments:
         How many pixels of `after` do not count, by reason.
     notes : tuple of str
         What a reader should know about the data.
+    stride, dilation : (rows, columns)
+        From one window to the next, and from one tap to the next.
     """
 
     size: tuple[int, int]
@@ -61,6 +66,8 @@ class Moments:
     center: tuple[float, float]
     left_out: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_REASONS, 0))
     notes: tuple[str, ...] = ()
+    stride: Steps = NO_STEPS
+    dilation: Steps = NO_STEPS
 
     @classmethod
     def of(
@@ -69,6 +76,8 @@ class Moments:
         after: ArrayLike,
         *,
         size: int | tuple[int, int] | None = None,
+        stride: int | tuple[int, int] = 1,
+        dilation: int | tuple[int, int] = 1,
         channel_axis: int | None = None,
         where: ArrayLike | None = None,
         clip: Clip = "auto",
@@ -84,6 +93,9 @@ class Moments:
             border. The border of a same-sized `after`, which depends on an unknown padding, never counts.
         size : int or (kh, kw)
             Of the window; not needed where the shapes tell.
+        stride, dilation : int or (rows, columns)
+            As in `corr2d`: `after` has every so many-th result, and the taps are so many pixels apart. A
+            strided `after` has ceil(h / stride) rows with its border, and the size must be given.
         channel_axis : int, optional
             The axis of the colours, as in `corr2d`.
         where : bool array that broadcasts to `after`, optional
@@ -107,17 +119,13 @@ class Moments:
         """
         x = channels_first(as_image(before, "before"), channel_axis, "before")
         y = channels_first(as_image(after, "after"), channel_axis, "after")
-        size = resolve_size(x.shape, y.shape, size)
-        kh, kw = size
-        if x.shape == y.shape:
-            top, left = kh // 2, kw // 2
-            y = y[..., top : top + x.shape[-2] - kh + 1, left : left + x.shape[-1] - kw + 1]
+        steps, gaps = resolve_steps(stride, "stride"), resolve_steps(dilation, "dilation")
+        windows = Windows.resolve(x.shape, y.shape, size, steps, gaps)
+        of_x, of_y = windows.inside(x.shape, y.shape)
         counts = None
         if where is not None:
-            counts = resolve_where(where, np.shape(after), channel_axis)
-            if counts.shape != y.shape:
-                counts = counts[..., top : top + y.shape[-2], left : left + y.shape[-1]]
-        return _measure(x, y, size, counts, _resolve_clip(clip, y.dtype))
+            counts = resolve_where(where, np.shape(after), channel_axis)[..., *of_y]
+        return _measure(x[..., *of_x], y[..., *of_y], windows, counts, _resolve_clip(clip, y.dtype))
 
     @property
     def total(self) -> NDArray[np.float64]:
@@ -148,7 +156,7 @@ class Moments:
         sums = np.ascontiguousarray(self.sums[:, keep[:, None], keep])
         # A smaller window allows more folds: those it has stay, the rest are empty.
         sums = np.concatenate([sums, np.zeros((_fold_count(size) - len(sums), *sums.shape[1:]))])
-        return Moments(size, sums, self.center, self.left_out, self.notes)
+        return replace(self, size=size, sums=sums)
 
     def __add__(self, other: object) -> "Moments":
         if not isinstance(other, Moments):
@@ -158,9 +166,15 @@ class Moments:
                 f"Only moments of one window size add up, got {self.size} and {other.size}. "
                 f"Take .window(size) of the larger."
             )
+        if (self.stride, self.dilation) != (other.stride, other.dilation):
+            raise ValueError(
+                f"Only moments of one stride and dilation add up, got {tuple(self.stride)}, "
+                f"{tuple(self.dilation)} and {tuple(other.stride)}, {tuple(other.dilation)}."
+            )
         left_out = {reason: n + other.left_out[reason] for reason, n in self.left_out.items()}
         sums = self.sums + _recentred(other.sums, other.center, self.center)
-        return Moments(self.size, sums, self.center, left_out, tuple(dict.fromkeys(self.notes + other.notes)))
+        notes = tuple(dict.fromkeys(self.notes + other.notes))
+        return replace(self, sums=sums, left_out=left_out, notes=notes)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file, to go on another day; an existing file is replaced in one step.
@@ -208,45 +222,6 @@ class Moments:
         return solve(self, **constraints)
 
 
-def resolve_size(
-    before: tuple[int, ...], after: tuple[int, ...], size: int | tuple[int, int] | None
-) -> tuple[int, int]:
-    """Give the window's (kh, kw), which a smaller `after` determines and a same-sized one does not."""
-    asked = None if size is None else _resolve_asked(size)
-    if before[:-2] != after[:-2]:
-        raise ValueError(
-            f"`before` and `after` must have the same channels and leading axes, got {before} and {after}."
-        )
-    (h, w), (rows, columns) = before[-2:], after[-2:]
-    if (rows, columns) == (h, w):
-        if asked is None:
-            raise ValueError("`size` must be given for a pair of the same shape: the shapes do not tell it.")
-        if asked[0] > h or asked[1] > w:
-            raise ValueError(f"`size` must fit into the pictures of {h} x {w}, got {asked}.")
-        return asked
-    if not (0 < rows <= h and 0 < columns <= w):
-        turned = " One of them seems to be turned by 90 degrees." if rows <= w and columns <= h else ""
-        raise ValueError(
-            f"`after` must be as large as `before` or smaller by the kernel's border, got {h} x {w} before "
-            f"and {rows} x {columns} after.{turned}"
-        )
-    told = (h - rows + 1, w - columns + 1)
-    if asked is not None and asked != told:
-        raise ValueError(
-            f"`size` must be {told}, which {h} x {w} before and {rows} x {columns} after tell, got {asked}."
-        )
-    return told
-
-
-def _resolve_asked(size: Any) -> tuple[int, int]:
-    asked = (size, size) if isinstance(size, Integral) else size
-    if not isinstance(asked, tuple | list | np.ndarray) or not all(isinstance(k, Integral) for k in asked):
-        raise TypeError(f"`size` must be one or two positive integers, got {size!r}.")
-    if len(asked) != 2 or min(asked) < 1:
-        raise ValueError(f"`size` must be one or two positive integers, got {size!r}.")
-    return int(asked[0]), int(asked[1])
-
-
 def resolve_where(where: ArrayLike, after: tuple[int, ...], channel_axis: int | None) -> NDArray[np.bool_]:
     """Give `where` in the shape of `after`, colours in front."""
     counts = as_real_array(where, "where")
@@ -286,10 +261,10 @@ def _fold_count(size: tuple[int, int]) -> int:
 
 @np.errstate(over="ignore", invalid="ignore")  # _check_scale says it in words
 def _measure(
-    x: NDArray[Any], y: NDArray[Any], size: tuple[int, int], where: NDArray[np.bool_] | None, clip: Any
+    x: NDArray[Any], y: NDArray[Any], windows: Windows, where: NDArray[np.bool_] | None, clip: Any
 ) -> Moments:
-    """Sum over tiles: memory stays bounded, whatever the picture."""
-    kh, kw = size
+    """Sum over planes, whose pixels are those that the windows inside reach and lead to."""
+    kh, kw = size = windows.size
     order = kh * kw + 2
     if order * order * 8 > _MOST_BYTES:
         raise ValueError(
@@ -300,14 +275,14 @@ def _measure(
     center = (_center(x), _center(y))
     sums = np.zeros((_fold_count(size), order, order))
     left_out = dict.fromkeys(_REASONS, 0)
-    blocks = _blocks(y.shape, where, len(sums))
     for plane in np.ndindex(y.shape[:-2]):
-        pair = _Pair(x[plane], y[plane], None if where is None else where[plane], size, center, clip)
-        pair.add_to(sums, blocks, left_out)
+        whole = _Pair(x[plane], y[plane], None if where is None else where[plane], windows, center, clip)
+        for pair in whole.phases():
+            pair.add_to(sums, _blocks(pair.after.shape, pair.where, len(sums)), left_out)
     squares = np.diagonal(sums, axis1=1, axis2=2).sum(axis=0)
     _check_scale("before", x, center[0], squares[:-2].max())
     _check_scale("after", y, center[1], squares[-1])
-    return Moments(size, sums, center, left_out, _notes(x, y))
+    return Moments(size, sums, center, left_out, _notes(x, y), windows.stride, windows.dilation)
 
 
 def _check_scale(name: str, image: NDArray[Any], center: float, square: float) -> None:
@@ -341,7 +316,7 @@ def _center(image: NDArray[Any]) -> float:
     return float(np.round(middle / step) * step)
 
 
-def _blocks(shape: tuple[int, ...], where: NDArray[np.bool_] | None, folds: int) -> list[tuple[slice, slice]]:
+def _blocks(shape: tuple[int, ...], where: NDArray[np.bool_] | None, folds: int) -> list[Slices]:
     """Cut the picture into `folds` blocks that share out what `where` leaves of it. Some may be empty."""
     spans = []  # of what is left: else one block may hold all of it (test_size_of_a_small_part)
     for axis in (len(shape) - 2, len(shape) - 1):
@@ -367,18 +342,33 @@ class _Pair(NamedTuple):
     before: NDArray[Any]
     after: NDArray[Any]
     where: NDArray[np.bool_] | None
-    size: tuple[int, int]
+    windows: Windows
     center: tuple[float, float]
     clip: tuple[float, float] | None
 
-    def add_to(
-        self, sums: NDArray[np.float64], blocks: list[tuple[slice, slice]], left_out: dict[str, int]
-    ) -> None:
+    def phases(self) -> "Iterator[_Pair]":
+        """Give pairs whose taps are neighbours: every so many-th pixel of either is a pair of its own."""
+        size, stride, dilation = self.windows
+        if stride != NO_STEPS or dilation == NO_STEPS:
+            yield self
+            return
+        for y, x in product(range(dilation.rows), range(dilation.columns)):
+            every = slice(y, None, dilation.rows), slice(x, None, dilation.columns)
+            after = self.after[every]
+            if after.size:
+                yield self._replace(
+                    before=self.before[every][: len(after) + size[0] - 1, : after.shape[1] + size[1] - 1],
+                    after=after,
+                    where=None if self.where is None else self.where[every],
+                    windows=Windows(size),
+                )
+
+    def add_to(self, sums: NDArray[np.float64], blocks: list[Slices], left_out: dict[str, int]) -> None:
         """Add ``sum z z^T`` over each block to the sums of its fold, and count what is left out.
 
         A block is summed by lags, all of it (engine/lags.hpp), and the windows that do not count are taken
         out again. Where those are many, or so large that taking them out costs digits, the windows that
-        count are summed one by one instead.
+        count are summed one by one instead; so are all those of a stride.
         """
         counts = self._counting(left_out)
         sizes = [counts[block].size for block in blocks]
@@ -387,7 +377,8 @@ class _Pair(NamedTuple):
         most = max(1, _MATRIX_BYTES // sums[0].nbytes)
         for i in range(0, len(folds), most):
             some = folds[i : i + most]
-            mostly = [fold for fold in some if bad[fold] <= _FEW * sizes[fold]]
+            by_lag = self.windows == Windows(self.windows.size)
+            mostly = [fold for fold in some if by_lag and bad[fold] <= _FEW * sizes[fold]]
             mended = [fold for fold in mostly if bad[fold]]
             by_lags = dict(zip(mostly, self._products(blocks, mostly), strict=True))
             for fold, excess in zip(mended, self._products(blocks, mended, counts, among=False), strict=True):
@@ -404,21 +395,21 @@ class _Pair(NamedTuple):
 
     def _products(
         self,
-        blocks: list[tuple[slice, slice]],
+        blocks: list[Slices],
         folds: list[int],
         counts: NDArray[np.bool_] | None = None,
         *,
         among: bool = True,
     ) -> NDArray[np.float64]:
         """Give ``sum z z^T`` over some blocks: of all pixels, or of those that count or do not."""
-        order = self.size[0] * self.size[1] + 2
+        order = self.windows.size[0] * self.windows.size[1] + 2
         products = np.empty((len(folds), order, order))
         if folds:
             some = [blocks[fold] for fold in folds]
             corners = [(r.start, c.start, r.stop - r.start, c.stop - c.start) for r, c in some]
             threads = resolve_threads(None, 3 * order * self.after.size)
             _engine.fill_moments(
-                self.before, self.after, corners, self.size, self.center, products, counts, among, threads
+                self.before, self.after, corners, *self.windows, self.center, products, counts, among, threads
             )
         return products
 
@@ -438,13 +429,15 @@ class _Pair(NamedTuple):
                 np.logical_and(counts, ~bad, out=counts)
 
         after = self.after[some]
-        before = self.before[some.start : some.start + len(after) + self.size[0] - 1]
+        size, stride, dilation = self.windows
+        top = some.start * stride.rows
+        before = self.before[top : top + (len(after) - 1) * stride.rows + reach(size, dilation)[0]]
         if after.dtype.kind == "f":
             leave_out("not finite", ~np.isfinite(after))
         if before.dtype.kind == "f":
             bad = ~np.isfinite(before)
             if bad.any():
-                leave_out("not finite", _any_in_window(bad, self.size))
+                leave_out("not finite", _any_in_window(bad, after.shape, self.windows))
         if self.where is not None:
             leave_out("masked", ~self.where[some])
         if self.clip is not None:
@@ -452,10 +445,14 @@ class _Pair(NamedTuple):
             leave_out("clipped high", after >= self.clip[1])
 
 
-def _any_in_window(bad: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
-    for axis, length in enumerate(size):
-        windows = np.lib.stride_tricks.sliding_window_view(bad, length, axis)
-        bad = np.asarray(windows.any(axis=-1))
+def _any_in_window(bad: NDArray[np.bool_], places: tuple[int, ...], windows: Windows) -> NDArray[np.bool_]:
+    for axis in (0, 1):
+        taps, step, gap = (each[axis] for each in windows)
+        lines = np.moveaxis(bad, axis, 0)
+        found = np.zeros((places[axis], lines.shape[1]), np.bool_)
+        for tap in range(taps):
+            found |= lines[tap * gap : tap * gap + (places[axis] - 1) * step + 1 : step]
+        bad = np.moveaxis(found, 0, axis)
     return bad
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .borders import Steps
 from .files import replace_file, stat_regular
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ def save_moments(moments: "Moments", path: str | os.PathLike[str]) -> None:
         "center": moments.center,
         "left_out": moments.left_out,
         "notes": moments.notes,
+        "stride": moments.stride,
+        "dilation": moments.dilation,
     }
     with replace_file(path) as file:
         file.write(
@@ -70,8 +73,10 @@ def _check_sums(sums: NDArray[Any], kh: int, kw: int) -> None:
 
 def _checked(said: Any) -> dict[str, Any]:
     size, center, left_out, notes = (said[key] for key in ("size", "center", "left_out", "notes"))
-    if [type(k) for k in size] != [int, int] or min(size) < 1:
-        raise ValueError(f"`size` must be two positive integers, got {size!r}.")
+    stride, dilation = said["stride"], said["dilation"]
+    for name, pair in (("size", size), ("stride", stride), ("dilation", dilation)):
+        if [type(k) for k in pair] != [int, int] or min(pair) < 1:
+            raise ValueError(f"`{name}` must be two positive integers, got {pair!r}.")
     if len(center) != 2 or not all(type(c) in (int, float) and isfinite(c) for c in center):
         raise ValueError(f"`center` must be two finite numbers, got {center!r}.")
     if type(left_out) is not dict or not all(type(n) is int and n >= 0 for n in left_out.values()):
@@ -83,4 +88,6 @@ def _checked(said: Any) -> dict[str, Any]:
         "center": (float(center[0]), float(center[1])),
         "left_out": left_out,
         "notes": tuple(notes),
+        "stride": Steps(*stride),
+        "dilation": Steps(*dilation),
     }

@@ -22,7 +22,12 @@ _NUMBERED = 5  # weights are written into kernels of at most so many rows and co
 
 
 def draw_pair(
-    before: NDArray[Any], after: NDArray[Any], kernel: Kernel, path: str | os.PathLike[str]
+    before: NDArray[Any],
+    after: NDArray[Any],
+    kernel: Kernel,
+    path: str | os.PathLike[str],
+    *,
+    stride: int = 1,
 ) -> None:
     """Draw what `kernel` makes of `before` beside `after`.
 
@@ -34,13 +39,15 @@ def draw_pair(
         Learned from it.
     path : path
         Of the drawing: .png, .pdf or .svg.
+    stride : int
+        As given to `learn`.
 
     Raises
     ------
     ValueError
         If matplotlib cannot write that kind of file.
     """
-    predicted, target = _predict(before, after, kernel)
+    predicted, target = _predict(before, after, kernel, stride)
     residual = target.astype(np.float64) - predicted
     if residual.ndim == 3:  # of the channel that is furthest off
         furthest = np.abs(residual).argmax(axis=-1)[..., None]
@@ -69,15 +76,21 @@ def draw_pair(
         figure.savefig(file, format=kind, dpi=100)
 
 
-def _predict(before: NDArray[Any], after: NDArray[Any], kernel: Kernel) -> tuple[NDArray[Any], NDArray[Any]]:
+def _predict(
+    before: NDArray[Any], after: NDArray[Any], kernel: Kernel, stride: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Give the prediction, rounded and cut off as `after` was, and the part of `after` that it predicts."""
-    channel_axis = -1 if before.ndim == 3 else None
-    dtype = after.dtype if after.dtype.kind in "iu" else None
-    predicted = kernel(before, channel_axis=channel_axis, dtype=dtype)
-    if before.shape == after.shape:
-        y, x = kernel.origin or (0, 0)
-        after = after[y : y + predicted.shape[0], x : x + predicted.shape[1]]
-    return predicted, after
+    options: dict[str, Any] = {"stride": stride, "channel_axis": -1 if before.ndim == 3 else None}
+    if after.dtype.kind in "iu":
+        options["dtype"] = after.dtype
+    if after.shape[:2] != tuple(-(-n // stride) for n in before.shape[:2]):
+        return kernel(before, **options), after
+    # Where the kernel, its origin on a pixel, lies inside.
+    inside = tuple(
+        slice(-(-origin // stride), (n - k + origin) // stride + 1)
+        for n, k, origin in zip(before.shape, kernel.size, kernel.origin or (0, 0), strict=False)
+    )
+    return kernel(before, padding="same", mode="nearest", **options)[inside], after[inside]
 
 
 def _top(image: NDArray[Any]) -> float:

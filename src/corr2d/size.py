@@ -6,6 +6,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from .borders import NO_STEPS, Pads, Steps, result_shape
 from .moments import Moments
 from .solve.fit import predictor
 
@@ -22,14 +23,28 @@ class Choice:
     spread: float  # variance of `after`
 
 
-def largest_window(shapes: list[tuple[int, ...]], limit: int) -> tuple[int, int]:
+def largest_window(
+    shapes: list[tuple[int, ...]], limit: int, stride: Steps = NO_STEPS, dilation: Steps = NO_STEPS
+) -> tuple[int, int]:
     """Give the largest odd window up to `limit` that has twice as many places in each picture as unknowns."""
+
+    def fitting(k: int, n: int, gap: int) -> int:
+        most = min(k, (n - 1) // gap + 1)
+        return most - 1 + most % 2
+
     for k in range(limit, 1, -2):
-        sides = [(min(k, h - 1 + h % 2), min(k, w - 1 + w % 2)) for h, w in shapes]
-        kh, kw = min(s[0] for s in sides), min(s[1] for s in sides)
-        if kh > 0 < kw and all((h - kh + 1) * (w - kw + 1) >= 2 * (kh * kw + 1) for h, w in shapes):
+        kh = min(fitting(k, h, dilation.rows) for h, _ in shapes)
+        kw = min(fitting(k, w, dilation.columns) for _, w in shapes)
+        if kh > 0 < kw and all(
+            _places(shape, (kh, kw), stride, dilation) >= 2 * (kh * kw + 1) for shape in shapes
+        ):
             return kh, kw
     return 1, 1
+
+
+def _places(shape: tuple[int, ...], size: tuple[int, int], stride: Steps, dilation: Steps) -> int:
+    rows, columns = result_shape((shape[0], shape[1]), size, Pads(0, 0, 0, 0), stride, dilation)
+    return max(rows, 0) * max(columns, 0)
 
 
 def choose_size(moments: Moments) -> Choice:

@@ -10,7 +10,7 @@ from ..kernel import Kernel
 from ..moments import Moments
 from .constraints import Constraints, Symmetry
 from .fit import EPS, least_squares
-from .words import is_identity, too_few, what_is_untold
+from .words import how_to_apply, is_identity, too_few, what_is_untold
 
 
 def solve(
@@ -92,5 +92,8 @@ def solve(
         rank=fit.rank,
     )
     return kernel.with_notes(
-        *moments.notes, *what_is_untold(moments, total, fit), *is_identity(kernel, total)
+        *moments.notes,
+        *how_to_apply(moments),
+        *what_is_untold(moments, total, fit),
+        *is_identity(kernel, moments, total),
     )

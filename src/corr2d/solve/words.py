@@ -5,6 +5,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from ..borders import NO_STEPS
 from ..kernel import Kernel
 from ..moments import Moments
 from .fit import Fit, rounding_of
@@ -20,6 +21,13 @@ def too_few(moments: Moments, unknowns: int) -> str:
         f"A {kh} x {kw} kernel with a bias has {unknowns + 1} unknowns, but only {moments.count} pixels "
         f"count{why}. Take a smaller size or larger pictures.{hint}"
     )
+
+
+def how_to_apply(moments: Moments) -> list[str]:
+    """Say so, if the kernel must be given a stride or a dilation to do what it was seen to do."""
+    steps = {"stride": moments.stride, "dilation": moments.dilation}
+    given = ", ".join(f"{name}={tuple(step)}" for name, step in steps.items() if step != NO_STEPS)
+    return [f"Learned with {given}: apply it with the same."] if given else []
 
 
 def what_is_untold(moments: Moments, total: NDArray[np.float64], fit: Fit) -> list[str]:
@@ -54,11 +62,15 @@ def what_is_untold(moments: Moments, total: NDArray[np.float64], fit: Fit) -> li
     ]
 
 
-def is_identity(kernel: Kernel, total: NDArray[np.float64]) -> list[str]:
+def is_identity(kernel: Kernel, moments: Moments, total: NDArray[np.float64]) -> list[str]:
     """Say so, if the kernel changes nothing."""
     kh, kw = kernel.weights.shape
     identity = np.zeros((kh, kw))
     identity[kh // 2, kw // 2] = 1
     scale = sqrt(total[-1, -1] / total[-2, -2])
-    same = abs(kernel.bias) <= 1e-10 * scale and np.abs(kernel.weights - identity).max() <= 1e-10
+    same = (
+        moments.stride == NO_STEPS
+        and abs(kernel.bias) <= 1e-10 * scale
+        and np.abs(kernel.weights - identity).max() <= 1e-10
+    )
     return ["`after` equals `before` wherever it counts: this kernel changes nothing."] if same else []

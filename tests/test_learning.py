@@ -644,9 +644,9 @@ REFUSED = {
         ValueError,
         (np.zeros((1000, 1000)), np.zeros((500, 500))),
         {},
-        "A window of 501 x 501 needs sums of 469 GB, more than the 4 GB that are allowed. Is `after` "
-        "scaled down, or a "
-        "part of `before`? Otherwise take a smaller size.",
+        "A window of 501 x 501 needs sums of 469 GB, more than the 4 GB that are allowed. If `after` is "
+        "scaled down, pass `stride` and `size`. Otherwise take a smaller size, or compare like parts of the "
+        "pictures.",
     ),
     "empty": (ValueError, (X[:0], X[:0]), {}, "`size` must fit into the pictures of 0 x 10, got (1, 1)."),
     "batch of none": (

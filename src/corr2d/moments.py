@@ -269,8 +269,8 @@ def _measure(
     if order * order * 8 > _MOST_BYTES:
         raise ValueError(
             f"A window of {kh} x {kw} needs sums of {order * order / 2**27:.0f} GB, more than the "
-            f"{_MOST_BYTES >> 30} GB that are allowed. Is `after` scaled down, or a part of `before`? "
-            f"Otherwise take a smaller size."
+            f"{_MOST_BYTES >> 30} GB that are allowed. If `after` is scaled down, pass `stride` "
+            f"and `size`. Otherwise take a smaller size, or compare like parts of the pictures."
         )
     center = (_center(x), _center(y))
     sums = np.zeros((_fold_count(size), order, order))

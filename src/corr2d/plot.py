@@ -73,7 +73,7 @@ def draw_pair(
     if kind not in figure.canvas.get_supported_filetypes():
         raise ValueError(f"{os.fspath(path)!r} must end in .png, .pdf or .svg to be drawn.")
     with replace_file(path) as file:
-        figure.savefig(file, format=kind, dpi=100)
+        figure.savefig(file, format=kind, dpi=100, bbox_inches="tight")  # else titles may be cut off
 
 
 def _predict(

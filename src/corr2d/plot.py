@@ -55,7 +55,7 @@ def draw_pair(
 
     worst = float(np.nanmax(np.abs(residual), initial=0))
     h, w = before.shape[:2]
-    figure = Figure(figsize=(20, 0.6 + 4 * min(2.0, max(0.5, h / w))), layout="constrained")
+    figure = Figure(figsize=(20, 1.1 + 4 * min(2.0, max(0.5, h / w))), layout="constrained")
     axes = figure.subplots(1, 5)
     _show(axes[0], before, "before")
     _show(axes[1], after, "after")
@@ -67,13 +67,14 @@ def draw_pair(
         figure.colorbar(drawn, ax=axes[3], location="bottom", shrink=0.8)
     _show_kernel(axes[4], kernel)
     for axis in axes:
+        axis.set_anchor("N")  # titles on one line
         axis.set_xticks([])
         axis.set_yticks([])
     kind = Path(path).suffix.lower().lstrip(".")
     if kind not in figure.canvas.get_supported_filetypes():
         raise ValueError(f"{os.fspath(path)!r} must end in .png, .pdf or .svg to be drawn.")
     with replace_file(path) as file:
-        figure.savefig(file, format=kind, dpi=100, bbox_inches="tight")  # else titles may be cut off
+        figure.savefig(file, format=kind, dpi=100)
 
 
 def _predict(

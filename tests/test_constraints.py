@@ -169,6 +169,18 @@ def test_what_the_pair_leaves_open_stays_finite():
         assert any("does not change from row to row" in note for note in ours.notes)
 
 
+def test_a_constant_picture_and_no_tap_at_all_have_an_answer():
+    flat = learn(np.ones((20, 20)), np.full((18, 18), 3.0), nonnegative=True)
+    assert not flat.weights.any()
+    assert flat.bias == 3
+    assert any("`before` is constant" in note for note in flat.notes)
+    for nonnegative in (False, True):
+        pair = noisy_pair(KERNELS["blur"])
+        none = learn(*pair, support=np.zeros((3, 3), bool), nonnegative=nonnegative)
+        assert not none.weights.any()
+        assert none.bias == pytest.approx(pair[1].mean())
+
+
 def test_several_channels_obey_each():
     before = np.random.default_rng(5).random((2, 50, 60))
     after = np.stack([corr2d(before[0], KERNELS["edge"]), corr2d(before[1], KERNELS["mixed"])])

@@ -58,7 +58,7 @@ class Constraints:
 
     def fit(self, total: NDArray[np.float64]) -> Fit:
         """Fit the kernel of least squared error that is what it is known to be."""
-        if not self.nonnegative:
+        if not self.nonnegative or len(self.groups) == 0:
             return least_squares(total, *self._plane(np.ones(len(self.groups), np.bool_)))
         free, values = self._active_set(total)
         fit = least_squares(total, *self._plane(free))
@@ -73,7 +73,13 @@ class Constraints:
             inverse = fit.inverse.copy()
             inverse[held, held] = every.inverse[held, held]
             rounding = np.where(held, every.rounding, fit.rounding)
-            fit = replace(fit, inverse=inverse, rounding=rounding, untold=fit.untold | (held & every.untold))
+            fit = replace(
+                fit,
+                inverse=inverse,
+                rounding=rounding,
+                untold=fit.untold | (held & every.untold),
+                free=fit.rank + every.free - every.rank,  # what the pair leaves open, held or not
+            )
         return fit
 
     def _plane(self, free: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -101,7 +107,7 @@ class Constraints:
         about_mean = centred(total)
         taps = groups.shape[1]
         gram = groups @ about_mean[:taps, :taps] @ groups.T
-        gram += rounding_of(total) * np.eye(len(gram))  # so that it has one answer
+        gram += (rounding_of(total) or 1.0) * np.eye(len(gram))  # so that it has one answer
         cross, sizes = groups @ about_mean[:taps, -1], groups.sum(axis=1)
 
         def best(free: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..borders import NO_STEPS
 from ..kernel import Kernel
 from ..moments import Moments
-from .fit import Fit, rounding_of
+from .fit import Fit, centred, rounding_of
 
 
 def too_few(moments: Moments, unknowns: int) -> str:
@@ -36,7 +36,7 @@ def what_is_untold(moments: Moments, total: NDArray[np.float64], fit: Fit) -> li
     taps = kh * kw
     if fit.rank == fit.free:
         return []
-    if fit.rank == 0:
+    if np.diag(centred(total))[:taps].max() <= rounding_of(total):
         return ["`before` is constant: the pair tells nothing about the kernel, only the level of `after`."]
     gram = total[:taps, :taps]
     variance = np.diag(gram)

@@ -395,14 +395,19 @@ class Moments {
                 }
             }
         }
-        const std::size_t count = std::size_t(lag_count(pair));
-        std::vector<double> of_tiles(count * tiles.size()), of_blocks(count * blocks.size());
-        in_parallel(tiles.size(), threads, lags->add_bytes(pair), [&](std::size_t i, char* scratch) {
-            lags->add(pair, tiles[i].second, of_tiles.data() + i * count, scratch);
-        });
-        for (std::size_t i = 0; i < tiles.size(); ++i) {
-            double* const block = of_blocks.data() + tiles[i].first * count;
-            for (std::size_t j = 0; j < count; ++j) block[j] += of_tiles[i * count + j];
+        // Many tiles of a large window: so many at a time that their sums stay within some megabytes.
+        const std::size_t count = std::size_t(lag_count(pair)), most = 1 + (std::size_t(32) << 20) / (count * sizeof(double));
+        std::vector<double> of_tiles(count * std::min(most, tiles.size())), of_blocks(count * blocks.size());
+        for (std::size_t first = 0; first < tiles.size(); first += most) {
+            const std::size_t n = std::min(most, tiles.size() - first);
+            std::fill(of_tiles.begin(), of_tiles.end(), 0.0);
+            in_parallel(n, threads, lags->add_bytes(pair), [&](std::size_t i, char* scratch) {
+                lags->add(pair, tiles[first + i].second, of_tiles.data() + i * count, scratch);
+            });
+            for (std::size_t i = 0; i < n; ++i) {
+                double* const block = of_blocks.data() + tiles[first + i].first * count;
+                for (std::size_t j = 0; j < count; ++j) block[j] += of_tiles[i * count + j];
+            }
         }
         in_parallel(blocks.size(), threads, lags->fill_bytes(pair), [&](std::size_t i, char* scratch) {
             lags->fill(pair, blocks[i], of_blocks.data() + i * count, matrix(i), scratch);

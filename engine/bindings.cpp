@@ -339,26 +339,37 @@ class Array {  // of float64, contiguous
     Buffer buffer;
 };
 
-// The sums of z z^T, z = (window, 1, pixel), over blocks of a pair of pictures.
+// The sums of z z^T, z = (windows, background, 1, pixel), over blocks of a pair of pictures.
 class Moments {
   public:
     using Two = std::pair<std::ptrdiff_t, std::ptrdiff_t>;  // rows, columns
+    using FourNumbers = std::tuple<double, double, double, double>;
 
-    Moments(nb::handle before, nb::handle after, nb::sequence given, Two size, Two step, Two gap, std::pair<double, double> centers,
-            nb::handle sums, const Table& table)
-        : x(before, false), y(after, false), sums(sums, true, 3), order(size.first * size.second + 2) {
-        pair = {planes_of<const char>(x.view), planes_of<const char>(y.view),
-                size.first,   size.second,   step.first,    step.second,
-                gap.first,    gap.second,    centers.first, centers.second};
+    // `centers`: of each channel of `before`, then of `after`; `degrees`: of the kernel and the bias, as polynomials of the position;
+    // `frames`: of `before` and of `after`.
+    Moments(nb::handle before, nb::handle after, nb::sequence given, Two size, Two step, Two gap, nb::sequence centers, Two degrees,
+            std::pair<FourNumbers, FourNumbers> frames, nb::handle sums, const Table& table)
+        : x(before, false), y(after, false), sums(sums, true, 3) {
+        for (nb::handle center : centers) this->centers.push_back(nb::cast<double>(center));
+        const auto frame = [](const FourNumbers& f) { return Frame{std::get<0>(f), std::get<1>(f), std::get<2>(f), std::get<3>(f)}; };
+        const Planes<const char> from = planes_of<const char>(x.view);
+        pair = {from,         planes_of<const char>(y.view), count_planes(from),   size.first,        size.second,
+                step.first,   step.second,                   gap.first,            gap.second,        this->centers.data(),
+                degrees.first, degrees.second,               frame(frames.first), frame(frames.second)};
         const std::ptrdiff_t height = pair.after.height, width = pair.after.width;
         const auto reach = [](std::ptrdiff_t n, std::ptrdiff_t step, std::ptrdiff_t k, std::ptrdiff_t gap) {
             return (n - 1) * step + (k - 1) * gap + 1;
         };
-        if (x.view.ndim != 2 || y.view.ndim != 2 || std::min({size.first, size.second, step.first, step.second, gap.first, gap.second}) < 1 ||
+        if (x.view.ndim > 3 || y.view.ndim != 2 || pair.channels < 1 || std::ptrdiff_t(this->centers.size()) != pair.channels + 1 ||
+            std::min({size.first, size.second, step.first, step.second, gap.first, gap.second}) < 1 ||
             pair.before.height != reach(height, step.first, size.first, gap.first) ||
             pair.before.width != reach(width, step.second, size.second, gap.second)) {
-            throw std::invalid_argument("the shapes of before, after and the window do not fit");
+            throw std::invalid_argument("the shapes of before, after, the centers and the window do not fit");
         }
+        if (std::min(pair.varying, pair.background) < 0 || std::max(pair.varying, pair.background) > 9) {
+            throw std::invalid_argument("degrees must be 0 to 9");
+        }
+        order = order_of(pair);
         for (nb::handle item : given) {
             const auto [top, left, rows, columns] =
                 nb::cast<std::tuple<std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t>>(item);
@@ -374,8 +385,10 @@ class Moments {
         const auto is_whole = [](Pixel pixel, double center) {
             return (pixel == Pixel::u8 && center == 128) || (pixel == Pixel::i8 && center == 0);
         };
-        const bool whole = is_whole(pair.before.pixel, pair.center_before) && is_whole(pair.after.pixel, pair.center_after);
+        bool whole = pair.varying == 0 && pair.background == 0 && is_whole(pair.after.pixel, this->centers.back());
+        for (std::ptrdiff_t c = 0; c < pair.channels; ++c) whole = whole && is_whole(pair.before.pixel, this->centers[std::size_t(c)]);
         lags = whole ? &table.whole_lags : &table.real_lags;
+        real = &table.real_lags;
     }
 
     // Over all pixels. Tile by tile, and added in their order: the same bits for any number of threads.
@@ -414,14 +427,23 @@ class Moments {
         });
     }
 
-    // Over the pixels whose mask is as wanted.
-    void fill_by_patches(nb::handle given, bool wanted, std::ptrdiff_t threads) const {
-        const Buffer buffer(given, false);
-        const Planes<const char> mask = planes_of<const char>(buffer.view);
-        if (buffer.view.ndim != 2 || mask.pixel != Pixel::b8 || mask.height != pair.after.height ||
-            mask.width != pair.after.width) {
-            throw std::invalid_argument("the mask must be bool and as large as `after`");
+    // Over the pixels whose mask is as wanted, each as often as its weight says, if there are any.
+    void fill_by_patches(nb::handle given, bool wanted, nb::handle weights, std::ptrdiff_t threads) const {
+        const auto plane = [&](const Buffer& buffer, Pixel pixel, const char* wrong) {
+            const Planes<const char> found = planes_of<const char>(buffer.view);
+            if (buffer.view.ndim != 2 || found.pixel != pixel || found.height != pair.after.height || found.width != pair.after.width) {
+                throw std::invalid_argument(wrong);
+            }
+            return found;
+        };
+        const Buffer mask(given, false);
+        Chosen chosen{plane(mask, Pixel::b8, "the mask must be bool and as large as `after`"), wanted, {}};
+        std::unique_ptr<Buffer> buffer;
+        if (!weights.is_none()) {
+            buffer = std::make_unique<Buffer>(weights, false);
+            chosen.weights = plane(*buffer, Pixel::f64, "weights must be float64 and as large as `after`");
         }
+        const Lags* const lags = weights.is_none() ? this->lags : real;
         const nb::gil_scoped_release unlocked;
         // Of a few blocks, each matrix is cut into bands of rows, which costs making the same patches for each.
         const std::ptrdiff_t bands = std::min((order + 47) / 48, 15 / std::ptrdiff_t(blocks.size()) + 1), rows = (order + bands - 1) / bands;
@@ -429,7 +451,7 @@ class Moments {
         for (std::size_t i = 0; i < blocks.size(); ++i) std::fill_n(matrix(i), order * order, 0.0);
         in_parallel(blocks.size() * each, threads, lags->patch_bytes(pair), [&](std::size_t i, char* scratch) {
             const std::ptrdiff_t first = std::ptrdiff_t(i % each) * rows;
-            lags->add_patches(pair, blocks[i / each], mask, wanted, first, std::min(first + rows, order), matrix(i / each), scratch);
+            lags->add_patches(pair, blocks[i / each], chosen, first, std::min(first + rows, order), matrix(i / each), scratch);
         });
         for (std::size_t i = 0; i < blocks.size(); ++i) {
             double* const gram = matrix(i);
@@ -455,10 +477,11 @@ class Moments {
 
     const Buffer x, y;
     const Array sums;
-    const std::ptrdiff_t order;
+    std::vector<double> centers;
     Pair pair;
+    std::ptrdiff_t order;
     std::vector<Area> blocks;
-    const Lags* lags;
+    const Lags *lags, *real;  // what suits the pair, and what suits any
 };
 
 }  // namespace
@@ -492,16 +515,17 @@ NB_MODULE(_engine, m) {
     m.def(
         "fill_moments",
         [](nb::handle before, nb::handle after, nb::sequence blocks, Moments::Two size, Moments::Two step, Moments::Two gap,
-           std::pair<double, double> centers, nb::handle sums, nb::handle mask, bool wanted, std::ptrdiff_t threads) {
+           nb::sequence centers, Moments::Two degrees, std::pair<Moments::FourNumbers, Moments::FourNumbers> frames, nb::handle sums,
+           nb::handle mask, bool wanted, nb::handle weights, std::ptrdiff_t threads) {
             if (threads < 1) throw std::invalid_argument("threads must be at least 1");
-            const Moments moments(before, after, blocks, size, step, gap, centers, sums, *table);
+            const Moments moments(before, after, blocks, size, step, gap, centers, degrees, frames, sums, *table);
             if (mask.is_none()) {
                 moments.fill_by_lags(threads);
             } else {
-                moments.fill_by_patches(mask, wanted, threads);
+                moments.fill_by_patches(mask, wanted, weights, threads);
             }
         },
         nb::arg("before"), nb::arg("after"), nb::arg("blocks"), nb::arg("size"), nb::arg("step"), nb::arg("gap"), nb::arg("centers"),
-        nb::arg("sums"),
-        nb::arg("mask").none(), nb::arg("wanted"), nb::arg("threads"));
+        nb::arg("degrees"), nb::arg("frames"), nb::arg("sums"), nb::arg("mask").none(), nb::arg("wanted"), nb::arg("weights").none(),
+        nb::arg("threads"));
 }

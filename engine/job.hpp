@@ -61,22 +61,47 @@ struct Algorithm {
     bool (*run)(const Job&, const char* shared, std::ptrdiff_t begin, std::ptrdiff_t end, char* scratch);
 };
 
+// Where a picture's pixels are, in units that monomials of the position are made of.
+struct Frame {
+    double middle_row, middle_column, per_row, per_column;
+};
+
 // What moments are made of: two pictures, of which `after` has the size of the places that a kh x kw window has in `before`. The
 // window of the pixel (y, x) begins at (y * row_step, x * column_step), and its taps are so many pixels apart.
 struct Pair {
     Planes<const char> before, after;
+    std::ptrdiff_t channels;  // of `before`
     std::ptrdiff_t kh, kw;
     std::ptrdiff_t row_step, column_step, row_gap, column_gap;
-    double center_before, center_after;
+    const double* centers;  // of each channel, then of `after`
+    std::ptrdiff_t varying, background;  // degrees of the polynomials that the kernel and the bias are
+    Frame frame_before, frame_after;
 };
+
+static inline constexpr std::ptrdiff_t monomial_count(std::ptrdiff_t degree) { return (degree + 1) * (degree + 2) / 2; }
+static inline constexpr std::ptrdiff_t plane_count(const Pair& pair) { return monomial_count(pair.varying) * pair.channels; }
+static inline constexpr std::ptrdiff_t target_count(const Pair& pair) { return monomial_count(pair.background); }
+
+// Of z = (windows of all planes, background without its constant, 1, pixel).
+static inline constexpr std::ptrdiff_t order_of(const Pair& pair) { return plane_count(pair) * pair.kh * pair.kw + target_count(pair) + 1; }
 
 // Pixels of `after`.
 struct Area {
     std::ptrdiff_t top, left, rows, columns;
 };
 
-// What is summed of a tile: 3 for each tap, and 3 more.
-inline constexpr std::ptrdiff_t lag_count(const Pair& pair) { return 3 * pair.kh * pair.kw + 3; }
+// Those pixels whose mask is as wanted. Where there are weights, each counts so much: not among whole numbers.
+struct Chosen {
+    Planes<const char> mask;
+    bool wanted;
+    Planes<const char> weights;  // first is null where there are none
+};
+
+// What is summed of a tile: LagSums in lags.hpp.
+static inline constexpr std::ptrdiff_t lag_count(const Pair& pair) {
+    const std::ptrdiff_t planes = plane_count(pair), targets = target_count(pair);
+    return (2 * planes + targets) * planes * pair.kh * pair.kw + planes + targets + targets * targets;
+}
 
 // The Gram matrix of the windows of a block, in two steps: `add` sums over its tiles, `fill` makes the matrix of the sums. Both want
 // steps and gaps of one pixel. Scratch memory is aligned to 64 bytes.
@@ -86,11 +111,9 @@ struct Lags {
     void (*add)(const Pair&, const Area& tile, double* sums, char* scratch);
     std::size_t (*fill_bytes)(const Pair&);
     void (*fill)(const Pair&, const Area&, const double* sums, double* gram, char* scratch);
-    // The same over the pixels whose mask is as wanted, one by one: rows [first, last) of the matrix are added to, from the
-    // diagonal on.
+    // The same over some pixels, one by one: rows [first, last) of the matrix are added to, from the diagonal on.
     std::size_t (*patch_bytes)(const Pair&);
-    void (*add_patches)(const Pair&, const Area&, const Planes<const char>& mask, bool wanted, std::ptrdiff_t first,
-                        std::ptrdiff_t last, double* gram, char* scratch);
+    void (*add_patches)(const Pair&, const Area&, const Chosen&, std::ptrdiff_t first, std::ptrdiff_t last, double* gram, char* scratch);
 };
 
 enum class Way { direct, separable, fft };

@@ -9,7 +9,10 @@
 // along the block's first row leave and those along the row below its last come in; a column further right, likewise. The products
 // along such a row (or column) are themselves made from one sum for each pair of rows and shift, and four corners' pixels. What
 // takes (kh * kw)^2 multiply-adds a pixel by matrices of patches takes 2 * kh * kw. The products with `after` are one sum for
-// each tap.
+// each tap. Of several planes each pair, in either order, is summed in this way.
+//
+// The planes are the channels of `before`, and each channel times the monomials of the position: sum_m w_m * (m(position) X) is a
+// kernel w that varies across the picture as a polynomial does. Beside `after`, products are made with the monomials of a background.
 //
 // Sums are about a centre. Those of two 8-bit pictures are made of whole numbers and are exact.
 #pragma once
@@ -150,7 +153,31 @@ static void add_shifts(const Row& p, std::ptrdiff_t first, std::ptrdiff_t last, 
     });
 }
 
-// Reads pixels of one picture about a centre, in rows and columns, and fills up with zeros.
+// (row - frame.middle_row)^i * (column - frame.middle_column)^j, in units of the frame. The monomials of degree 0, 1, 2, … come in
+// this order: 1, y, x, yy, yx, xx, …
+struct Monomial {
+    std::ptrdiff_t of_row = 0, of_column = 0;
+
+    explicit Monomial(std::ptrdiff_t number) {
+        std::ptrdiff_t degree = 0;
+        for (; number > degree; ++degree) number -= degree + 1;
+        of_row = degree - number;
+        of_column = number;
+    }
+
+    static CORR2D_INLINE double power(double a, std::ptrdiff_t n) {
+        double product = 1;
+        for (; n > 0; --n) product *= a;
+        return product;
+    }
+
+    double at(const Frame& frame, std::ptrdiff_t y, std::ptrdiff_t x) const {
+        return power((double(y) - frame.middle_row) * frame.per_row, of_row) *
+               power((double(x) - frame.middle_column) * frame.per_column, of_column);
+    }
+};
+
+// Reads pixels of one plane about a centre, in rows and columns, and fills up with zeros.
 template <class Kind>
 class Reader;
 
@@ -158,7 +185,8 @@ class Reader;
 template <>
 class Reader<Real> {
   public:
-    Reader(const Planes<const char>& picture, double center) : center(center) {
+    Reader(const Planes<const char>& picture, double center, const Frame& frame, Monomial factor)
+        : center(center), frame(frame), factor(factor) {
         job.image = picture;
         job.row_step = job.column_step = 1;
         job.border = Border::constant;
@@ -170,11 +198,13 @@ class Reader<Real> {
     void row(std::ptrdiff_t y, std::ptrdiff_t x, std::ptrdiff_t n, double* to, std::ptrdiff_t filled) const {
         gather(job, term, job.image.first, {y, x, 1, n}, to, filled);
         about_center(to, n);
+        multiply(to, n, y, x, 0, 1);
     }
 
     void column(std::ptrdiff_t y, std::ptrdiff_t x, std::ptrdiff_t n, double* to, std::ptrdiff_t filled) const {
         gather(job, term, job.image.first, {y, x, n, 1}, to, 1);
         about_center(to, n);
+        multiply(to, n, y, x, 1, 0);
         for (std::ptrdiff_t i = n; i < filled; ++i) to[i] = 0;
     }
 
@@ -186,17 +216,25 @@ class Reader<Real> {
         }
     }
 
+    void multiply(double* pixels, std::ptrdiff_t n, std::ptrdiff_t y, std::ptrdiff_t x, std::ptrdiff_t down, std::ptrdiff_t along) const {
+        if (factor.of_row + factor.of_column == 0) return;
+        for (std::ptrdiff_t i = 0; i < n; ++i) pixels[i] *= factor.at(frame, y + i * down, x + i * along);
+    }
+
     double center;
+    Frame frame;
+    Monomial factor;
     Job job{};
     Term term{};
     Gather<double> gather;
 };
 
-// Bytes: unsigned ones about 128, which is their first bit turned, signed ones about 0.
+// Bytes: unsigned ones about 128, which is their first bit turned, signed ones about 0. There are no monomials among whole numbers.
 template <>
 class Reader<Whole> {
   public:
-    Reader(const Planes<const char>& picture, double) : picture(picture), turned(picture.pixel == Pixel::u8 ? 0x80 : 0) {}
+    Reader(const Planes<const char>& picture, double, const Frame&, Monomial)
+        : picture(picture), turned(picture.pixel == Pixel::u8 ? 0x80 : 0) {}
 
     void row(std::ptrdiff_t y, std::ptrdiff_t x, std::ptrdiff_t n, std::int16_t* to, std::ptrdiff_t filled) const {
         const std::ptrdiff_t stride = picture.column_stride;
@@ -218,13 +256,60 @@ class Reader<Whole> {
         for (std::ptrdiff_t i = n; i < filled; ++i) to[i] = 0;
     }
 
-    const Planes<const char>& picture;
-    const std::uint8_t turned;
+    Planes<const char> picture;
+    std::uint8_t turned;
 };
 
-// Sums over the pixels of a block, in this order, as doubles; those of several blocks add up:
-// forward[dy * kw + dx]: of X[y, x] * X[y + dy, x + dx]; backward: of X[y + dy, x] * X[y, x + dx]; cross: of Y[y, x] * X[y + dy, x + dx];
-// then those of X, Y, Y * Y.
+// Plane number `plane` of `before`: all channels times the first monomial, all times the second, …
+template <class Kind>
+static Reader<Kind> plane_of(const Pair& pair, std::ptrdiff_t plane) {
+    Planes<const char> picture = pair.before;
+    const std::ptrdiff_t channel = plane % pair.channels;
+    if (picture.axes > 0) picture.first += channel * picture.axis_strides[0];
+    return Reader<Kind>(picture, pair.centers[channel], pair.frame_before, Monomial(plane / pair.channels));
+}
+
+// What windows are multiplied with: the monomials of the background, and `after`, the last.
+template <class Kind>
+class Targets {
+  public:
+    explicit Targets(const Pair& pair)
+        : count(target_count(pair)), frame(pair.frame_after), after(pair.after, pair.centers[pair.channels], frame, Monomial(0)) {}
+
+    void row(std::ptrdiff_t target, std::ptrdiff_t y, std::ptrdiff_t x, std::ptrdiff_t n, typename Kind::Number* to,
+             std::ptrdiff_t filled) const {
+        if (target == count - 1) return after.row(y, x, n, to, filled);
+        const Monomial monomial(target + 1);
+        for (std::ptrdiff_t i = 0; i < filled; ++i) {
+            to[i] = i < n ? typename Kind::Number(monomial.at(frame, y, x + i)) : typename Kind::Number(0);
+        }
+    }
+
+    const std::ptrdiff_t count;
+
+  private:
+    Frame frame;
+    Reader<Kind> after;
+};
+
+// Sums over the pixels of a block, as doubles; those of several blocks add up. For planes p and q, and a target t:
+// forward(p, q)[dy * kw + dx]: of X_p[y, x] * X_q[y + dy, x + dx]; backward(p, q): of X_p[y + dy, x] * X_q[y, x + dx];
+// cross(t, p): of T_t[y, x] * X_p[y + dy, x + dx]; then those of each X_p, of each T_t, and of T_t * T_s.
+template <class Number>
+struct LagSums {
+    std::ptrdiff_t planes, targets, taps;
+    Number* first;
+
+    LagSums(const Pair& pair, Number* first) : planes(plane_count(pair)), targets(target_count(pair)), taps(pair.kh * pair.kw), first(first) {}
+
+    std::ptrdiff_t by_tap() const { return (2 * planes + targets) * planes * taps; }
+    Number* forward(std::ptrdiff_t p, std::ptrdiff_t q) const { return first + (p * planes + q) * taps; }
+    Number* backward(std::ptrdiff_t p, std::ptrdiff_t q) const { return first + ((planes + p) * planes + q) * taps; }
+    Number* cross(std::ptrdiff_t t, std::ptrdiff_t p) const { return first + ((2 * planes + t) * planes + p) * taps; }
+    Number& of_plane(std::ptrdiff_t p) const { return first[by_tap() + p]; }
+    Number& of_target(std::ptrdiff_t t) const { return first[by_tap() + planes + t]; }
+    Number& of_targets(std::ptrdiff_t t, std::ptrdiff_t s) const { return first[by_tap() + planes + targets * (t + 1) + s]; }
+};
 
 template <class Kind>
 struct LagTile {
@@ -236,60 +321,82 @@ struct LagTile {
           n(round_up(columns, lanes_of<Kind>)),
           stride(round_up(n + pair.kw - 1, lanes_of<Kind>) + lanes_of<Kind>) {}
 
-    // The pixels of X with zeros beyond the block's columns, those of X, those of Y.
+    // The pixels of each plane with zeros beyond the block's columns, those of the plane, those of each target.
     std::size_t bytes(const Pair& pair) const {
-        return sizeof(typename Kind::Number) * std::size_t((rows + pair.kh - 1) * (n + stride) + rows * n);
+        return sizeof(typename Kind::Number) *
+               std::size_t(plane_count(pair) * (rows + pair.kh - 1) * (n + stride) + target_count(pair) * rows * n);
     }
 };
 
 template <class Kind>
 static std::size_t lags_bytes(const Pair& pair) {
     const LagTile<Kind> tile(pair, {0, 0, Kind::tile_rows, Kind::tile_columns});
-    return sizeof(typename Kind::Sum) * std::size_t(3 * pair.kh * pair.kw) + tile.bytes(pair);
+    const LagSums<double> sums(pair, nullptr);
+    return sizeof(typename Kind::Sum) * std::size_t(sums.by_tap()) + tile.bytes(pair);
 }
 
 template <class Kind>
-static void add_lags(const Pair& pair, const Area& block, double* sums, char* memory) {
+static void add_lags(const Pair& pair, const Area& block, double* to_sums, char* memory) {
     typedef typename Kind::Number Number;
     typedef typename Kind::Sum Sum;
-    const std::ptrdiff_t kh = pair.kh, kw = pair.kw, rows = block.rows + kh - 1;
+    const std::ptrdiff_t kh = pair.kh, kw = pair.kw, rows = block.rows + kh - 1, planes = plane_count(pair);
+    const Targets<Kind> targets(pair);
     const LagTile<Kind> tile(pair, block);
     const std::ptrdiff_t n = tile.n;
-    Sum* const forward = reinterpret_cast<Sum*>(memory);
-    Sum *const backward = forward + kh * kw, *const cross = backward + kh * kw;
-    Number* const x = reinterpret_cast<Number*>(cross + kh * kw);
-    Number *const wide = x + rows * n, *const y = wide + rows * tile.stride;
-    __builtin_memset(forward, 0, std::size_t(3 * kh * kw) * sizeof(Sum));
+    const LagSums<double> sums(pair, to_sums);
+    const LagSums<Sum> found(pair, reinterpret_cast<Sum*>(memory));
+    __builtin_memset(found.first, 0, std::size_t(sums.by_tap()) * sizeof(Sum));
+    Number* const narrow = reinterpret_cast<Number*>(found.first + sums.by_tap());
+    Number *const wide = narrow + planes * rows * n, *const target = wide + planes * rows * tile.stride;
+    const auto narrow_row = [&](std::ptrdiff_t p, std::ptrdiff_t r) { return narrow + (p * rows + r) * n; };
+    const auto wide_row = [&](std::ptrdiff_t p, std::ptrdiff_t r) { return wide + (p * rows + r) * tile.stride; };
+    const auto target_row = [&](std::ptrdiff_t t, std::ptrdiff_t r) { return target + (t * block.rows + r) * n; };
 
-    const Reader<Kind> before(pair.before, pair.center_before), after(pair.after, pair.center_after);
-    for (std::ptrdiff_t r = 0; r < rows; ++r) {
-        Number* const to = wide + r * tile.stride;
-        before.row(block.top + r, block.left, block.columns + kw - 1, to, tile.stride);
-        for (std::ptrdiff_t j = 0; j < n; ++j) x[r * n + j] = j < block.columns ? to[j] : Number(0);
-    }
-    for (std::ptrdiff_t r = 0; r < block.rows; ++r) after.row(block.top + r, block.left, block.columns, y + r * n, n);
-
-    for (std::ptrdiff_t r = 0; r < rows; ++r) {
-        const Number* const q = wide + r * tile.stride;
-        // The rows r - dy that lie in the block.
-        const std::ptrdiff_t first = max(0, r - block.rows + 1), last = min(kh, r + 1);
-        add_shifts<Kind>([&](std::ptrdiff_t dy) { return x + (r - dy) * n; }, first, last, q, n, kw, forward, kw);
-        add_shifts<Kind>([&](std::ptrdiff_t dy) { return y + (r - dy) * n; }, first, last, q, n, kw, cross, kw);
-        if (r < block.rows && kw > 1) {
-            add_shifts<Kind>([&](std::ptrdiff_t dy) { return x + (r + dy) * n; }, 1, kh, q + 1, n, kw - 1, backward + 1, kw);
+    for (std::ptrdiff_t p = 0; p < planes; ++p) {
+        const Reader<Kind> plane = plane_of<Kind>(pair, p);
+        for (std::ptrdiff_t r = 0; r < rows; ++r) {
+            Number *const to = wide_row(p, r), *const exact = narrow_row(p, r);
+            plane.row(block.top + r, block.left, block.columns + kw - 1, to, tile.stride);
+            for (std::ptrdiff_t j = 0; j < n; ++j) exact[j] = j < block.columns ? to[j] : Number(0);
         }
     }
-    for (std::ptrdiff_t i = 0; i < 3 * kh * kw; ++i) sums[i] += total<Kind>(forward[i]);
-    double of_x = 0, of_y = 0, squares = 0;
-    for (std::ptrdiff_t i = 0; i < block.rows * n; ++i) {
-        of_x += double(x[i]);
-        of_y += double(y[i]);
-        squares += double(y[i]) * double(y[i]);
+    for (std::ptrdiff_t t = 0; t < targets.count; ++t) {
+        for (std::ptrdiff_t r = 0; r < block.rows; ++r) targets.row(t, block.top + r, block.left, block.columns, target_row(t, r), n);
     }
-    double* const rest = sums + 3 * kh * kw;
-    rest[0] += of_x;
-    rest[1] += of_y;
-    rest[2] += squares;
+
+    for (std::ptrdiff_t r = 0; r < rows; ++r) {
+        // The rows r - dy that lie in the block.
+        const std::ptrdiff_t first = max(0, r - block.rows + 1), last = min(kh, r + 1);
+        for (std::ptrdiff_t q = 0; q < planes; ++q) {
+            const Number* const other = wide_row(q, r);
+            for (std::ptrdiff_t p = 0; p < planes; ++p) {
+                add_shifts<Kind>([&](std::ptrdiff_t dy) { return narrow_row(p, r - dy); }, first, last, other, n, kw, found.forward(p, q), kw);
+                if (r < block.rows && kw > 1) {
+                    add_shifts<Kind>([&](std::ptrdiff_t dy) { return narrow_row(p, r + dy); }, 1, kh, other + 1, n, kw - 1,
+                                     found.backward(p, q) + 1, kw);
+                }
+            }
+            for (std::ptrdiff_t t = 0; t < targets.count; ++t) {
+                add_shifts<Kind>([&](std::ptrdiff_t dy) { return target_row(t, r - dy); }, first, last, other, n, kw, found.cross(t, q), kw);
+            }
+        }
+    }
+    for (std::ptrdiff_t i = 0; i < sums.by_tap(); ++i) sums.first[i] += total<Kind>(found.first[i]);
+    for (std::ptrdiff_t p = 0; p < planes; ++p) {
+        double all = 0;
+        for (std::ptrdiff_t i = 0; i < block.rows * n; ++i) all += double(narrow_row(p, 0)[i]);
+        sums.of_plane(p) += all;
+    }
+    for (std::ptrdiff_t t = 0; t < targets.count; ++t) {
+        double all = 0;
+        for (std::ptrdiff_t i = 0; i < block.rows * n; ++i) all += double(target_row(t, 0)[i]);
+        sums.of_target(t) += all;
+        for (std::ptrdiff_t s = 0; s < targets.count; ++s) {
+            double products = 0;
+            for (std::ptrdiff_t i = 0; i < block.rows * n; ++i) products += double(target_row(t, 0)[i]) * double(target_row(s, 0)[i]);
+            sums.of_targets(t, s) += products;
+        }
+    }
 }
 
 // For m lines of a picture, each `length` + shifts - 1 long: products(i, j, s) = sum over t < length of line i[t] * line j[t + s],
@@ -348,68 +455,107 @@ class Lines {
 
 template <class Kind>
 static std::size_t fill_bytes(const Pair& pair) {
-    const std::ptrdiff_t kh = pair.kh, kw = pair.kw;
-    const std::size_t rows = Lines<Kind>::bytes(kh - 1, kw), columns = Lines<Kind>::bytes(kw - 1, kh);
-    return std::size_t(Lines<Kind>::doubles(kh - 1, kw) + Lines<Kind>::doubles(kw - 1, kh) + 4 * kh * kw) * sizeof(double) + 128 +
-           (rows < columns ? columns : rows);
+    const std::ptrdiff_t kh = pair.kh, kw = pair.kw, planes = plane_count(pair);
+    const std::ptrdiff_t m_rows = planes * (kh - 1), m_columns = planes * (kw - 1);
+    const std::size_t rows = Lines<Kind>::bytes(m_rows, kw), columns = Lines<Kind>::bytes(m_columns, kh);
+    return std::size_t(Lines<Kind>::doubles(m_rows, kw) + Lines<Kind>::doubles(m_columns, kh) + 4 * planes * kh * kw) * sizeof(double) +
+           128 + (rows < columns ? columns : rows);
 }
 
-// Fills the matrix of sums of z z^T, z = (window, 1, pixel), of a block from its `lags`.
+// The edges of a block: what comes in at its far side, less what leaves at the near one, as sums over rows and over columns of each
+// plane, and the pixels of the four corners.
 template <class Kind>
-static void fill_gram(const Pair& pair, const Area& block, const double* lags, double* gram, char* memory) {
-    const std::ptrdiff_t kh = pair.kh, kw = pair.kw, taps = kh * kw, order = taps + 2;
-    const std::ptrdiff_t bottom = block.top + block.rows, right = block.left + block.columns;
-    const Reader<Kind> before(pair.before, pair.center_before);
-
-    // What comes in at the far side of the block, less what leaves at the near one: rows, columns, and the pixels of the corners.
-    double* numbers = reinterpret_cast<double*>(memory);
-    const std::ptrdiff_t row_numbers = Lines<Kind>::doubles(kh - 1, kw), column_numbers = Lines<Kind>::doubles(kw - 1, kh);
-    for (std::ptrdiff_t i = 0; i < row_numbers + column_numbers; ++i) numbers[i] = 0;
-    Lines<Kind> rows(kh - 1, block.columns, kw, numbers, numbers + row_numbers - (kh - 1));
-    numbers += row_numbers;
-    Lines<Kind> columns(kw - 1, block.rows, kh, numbers, numbers + column_numbers - (kw - 1));
-    numbers += column_numbers;
-    double *const top_left = numbers, *const top_right = numbers + taps, *const bottom_left = numbers + 2 * taps,
-           *const bottom_right = numbers + 3 * taps;
-    char* const rest = memory + round_up(reinterpret_cast<char*>(numbers + 4 * taps) - memory, 64);
-    for (const std::ptrdiff_t y : {block.top, bottom}) {
-        rows.add([&](std::ptrdiff_t i, std::ptrdiff_t t, std::ptrdiff_t count, typename Kind::Number* to,
-                     std::ptrdiff_t filled) { before.row(y + i, block.left + t, count, to, filled); },
-                 y == bottom ? 1 : -1, rest);
-    }
-    for (const std::ptrdiff_t x : {block.left, right}) {
-        columns.add([&](std::ptrdiff_t i, std::ptrdiff_t t, std::ptrdiff_t count, typename Kind::Number* to,
-                        std::ptrdiff_t filled) { before.column(block.top + t, x + i, count, to, filled); },
-                    x == right ? 1 : -1, rest);
-    }
-    const auto corner = [&](std::ptrdiff_t y, std::ptrdiff_t x, double* to) {
-        typename Kind::Number pixel;
-        for (std::ptrdiff_t v = 0; v + 1 < kh; ++v) {
-            for (std::ptrdiff_t u = 0; u + 1 < kw; ++u) {
-                before.row(y + v, x + u, 1, &pixel, 1);
-                to[v * kw + u] = double(pixel);
+class Edges {
+  public:
+    Edges(const Pair& pair, const Area& block, char* memory)
+        : kh(pair.kh),
+          kw(pair.kw),
+          planes(plane_count(pair)),
+          numbers(reinterpret_cast<double*>(memory)),
+          row_numbers(Lines<Kind>::doubles(planes * (kh - 1), kw)),
+          column_numbers(Lines<Kind>::doubles(planes * (kw - 1), kh)),
+          rows(planes * (kh - 1), block.columns, kw, numbers, numbers + row_numbers - planes * (kh - 1)),
+          columns(planes * (kw - 1), block.rows, kh, numbers + row_numbers, numbers + row_numbers + column_numbers - planes * (kw - 1)),
+          corners(numbers + row_numbers + column_numbers) {
+        typedef typename Kind::Number Number;
+        const std::ptrdiff_t size = row_numbers + column_numbers + 4 * planes * kh * kw;
+        char* const rest = memory + round_up(size * std::ptrdiff_t(sizeof(double)), 64);
+        for (std::ptrdiff_t i = 0; i < size; ++i) numbers[i] = 0;
+        const std::ptrdiff_t bottom = block.top + block.rows, right = block.left + block.columns;
+        for (const std::ptrdiff_t y : {block.top, bottom}) {
+            rows.add([&](std::ptrdiff_t i, std::ptrdiff_t t, std::ptrdiff_t count, Number* to,
+                         std::ptrdiff_t filled) { plane_of<Kind>(pair, i / (kh - 1)).row(y + i % (kh - 1), block.left + t, count, to, filled); },
+                     y == bottom ? 1 : -1, rest);
+        }
+        for (const std::ptrdiff_t x : {block.left, right}) {
+            columns.add([&](std::ptrdiff_t i, std::ptrdiff_t t, std::ptrdiff_t count, Number* to,
+                            std::ptrdiff_t filled) { plane_of<Kind>(pair, i / (kw - 1)).column(block.top + t, x + i % (kw - 1), count, to, filled); },
+                        x == right ? 1 : -1, rest);
+        }
+        for (std::ptrdiff_t p = 0; p < planes; ++p) {
+            const Reader<Kind> plane = plane_of<Kind>(pair, p);
+            for (std::ptrdiff_t i = 0; i < 4; ++i) {
+                for (std::ptrdiff_t v = 0; v + 1 < kh; ++v) {
+                    for (std::ptrdiff_t u = 0; u + 1 < kw; ++u) {
+                        Number pixel;
+                        plane.row((i < 2 ? block.top : bottom) + v, (i % 2 == 0 ? block.left : right) + u, 1, &pixel, 1);
+                        corners[((i * planes + p) * kh + v) * kw + u] = double(pixel);
+                    }
+                }
             }
         }
-    };
-    corner(block.top, block.left, top_left);
-    corner(block.top, right, top_right);
-    corner(bottom, block.left, bottom_left);
-    corner(bottom, right, bottom_right);
+    }
 
+    // How the sum of X_p[y + a, x + b] * X_q[y + c, x + d] changes with one more of a and c, or of b and d.
+    double of_rows(std::ptrdiff_t p, std::ptrdiff_t a, std::ptrdiff_t q, std::ptrdiff_t c, std::ptrdiff_t shift) const {
+        return rows.of(p * (kh - 1) + a, q * (kh - 1) + c, shift);
+    }
+    double of_columns(std::ptrdiff_t p, std::ptrdiff_t b, std::ptrdiff_t q, std::ptrdiff_t d, std::ptrdiff_t shift) const {
+        return columns.of(p * (kw - 1) + b, q * (kw - 1) + d, shift);
+    }
+    // The same of the sum of X_p.
+    double of_row(std::ptrdiff_t p, std::ptrdiff_t a) const { return rows.sum(p * (kh - 1) + a); }
+    double of_column(std::ptrdiff_t p, std::ptrdiff_t b) const { return columns.sum(p * (kw - 1) + b); }
+
+    // How that along rows changes with one more of b and d.
+    double of_corners(std::ptrdiff_t p, std::ptrdiff_t a, std::ptrdiff_t b, std::ptrdiff_t q, std::ptrdiff_t c, std::ptrdiff_t d) const {
+        return (corner(3, p, a, b) * corner(3, q, c, d) - corner(2, p, a, b) * corner(2, q, c, d)) -
+               (corner(1, p, a, b) * corner(1, q, c, d) - corner(0, p, a, b) * corner(0, q, c, d));
+    }
+    double of_corners(std::ptrdiff_t p, std::ptrdiff_t a, std::ptrdiff_t b) const {
+        return (corner(3, p, a, b) - corner(2, p, a, b)) - (corner(1, p, a, b) - corner(0, p, a, b));
+    }
+
+  private:
+    double corner(std::ptrdiff_t i, std::ptrdiff_t p, std::ptrdiff_t v, std::ptrdiff_t u) const {
+        return corners[((i * planes + p) * kh + v) * kw + u];
+    }
+
+    const std::ptrdiff_t kh, kw, planes;
+    double* const numbers;
+    const std::ptrdiff_t row_numbers, column_numbers;
+    Lines<Kind> rows, columns;
+    double* const corners;  // of the top left, top right, bottom left, bottom right
+};
+
+// Fills the products of the taps (p, a, b) and (q, c, d) for all c >= a.
+template <class Kind>
+static void fill_planes(const Pair& pair, std::ptrdiff_t p, std::ptrdiff_t q, const Edges<Kind>& edges, const LagSums<const double>& sums,
+                        double* gram) {
+    const std::ptrdiff_t kh = pair.kh, kw = pair.kw, taps = kh * kw, order = order_of(pair);
     const auto at = [&](std::ptrdiff_t a, std::ptrdiff_t b, std::ptrdiff_t c, std::ptrdiff_t d) -> double& {
-        return gram[(a * kw + b) * order + c * kw + d];
+        return gram[(p * taps + a * kw + b) * order + q * taps + c * kw + d];
     };
-    const double *const forward = lags, *const backward = lags + taps, *const cross = lags + 2 * taps, *const single = lags + 3 * taps;
     // Pairs of taps of which one is in the first row of the window.
     for (std::ptrdiff_t c = 0; c < kh; ++c) {
         for (std::ptrdiff_t b = 0; b < kw; ++b) {
             for (std::ptrdiff_t d = 0; d < kw; ++d) {
                 if (b == 0) {
-                    at(0, b, c, d) = forward[c * kw + d];
+                    at(0, b, c, d) = sums.forward(p, q)[c * kw + d];
                 } else if (d == 0) {
-                    at(0, b, c, d) = c == 0 ? forward[b] : backward[c * kw + b];
+                    at(0, b, c, d) = c == 0 ? sums.forward(q, p)[b] : sums.backward(q, p)[c * kw + b];
                 } else {
-                    at(0, b, c, d) = at(0, b - 1, c, d - 1) + columns.of(b - 1, d - 1, c);
+                    at(0, b, c, d) = at(0, b - 1, c, d - 1) + edges.of_columns(p, b - 1, q, d - 1, c);
                 }
             }
         }
@@ -420,13 +566,11 @@ static void fill_gram(const Pair& pair, const Area& block, const double* lags, d
             for (std::ptrdiff_t c = a; c < kh; ++c) {
                 for (std::ptrdiff_t d = 0; d < kw; ++d) {
                     if (b == 0) {
-                        at(a, b, c, d) = rows.of(a - 1, c - 1, d);
+                        at(a, b, c, d) = edges.of_rows(p, a - 1, q, c - 1, d);
                     } else if (d == 0) {
-                        at(a, b, c, d) = rows.of(c - 1, a - 1, b);
+                        at(a, b, c, d) = edges.of_rows(q, c - 1, p, a - 1, b);
                     } else {
-                        const std::ptrdiff_t i = (a - 1) * kw + b - 1, j = (c - 1) * kw + d - 1;
-                        at(a, b, c, d) = at(a, b - 1, c, d - 1) + (bottom_right[i] * bottom_right[j] - bottom_left[i] * bottom_left[j]) -
-                                         (top_right[i] * top_right[j] - top_left[i] * top_left[j]);
+                        at(a, b, c, d) = at(a, b - 1, c, d - 1) + edges.of_corners(p, a - 1, b - 1, q, c - 1, d - 1);
                     }
                 }
             }
@@ -439,36 +583,57 @@ static void fill_gram(const Pair& pair, const Area& block, const double* lags, d
             }
         }
     }
-    // Their sums, and products with `after`.
-    double* const ones = gram + taps * order;
-    double* const after = ones + order;
-    for (std::ptrdiff_t a = 0; a < kh; ++a) {
-        for (std::ptrdiff_t b = 0; b < kw; ++b) {
-            double& sum = ones[a * kw + b];
-            if (a == 0) {
-                sum = b == 0 ? single[0] : ones[b - 1] + columns.sum(b - 1);
+}
+
+// Fills the matrix of sums of z z^T, z = (windows, background, 1, pixel), of a block from its `lags`.
+template <class Kind>
+static void fill_gram(const Pair& pair, const Area& block, const double* lags, double* gram, char* memory) {
+    const std::ptrdiff_t kh = pair.kh, kw = pair.kw, taps = kh * kw, planes = plane_count(pair), order = order_of(pair);
+    const Edges<Kind> edges(pair, block, memory);
+    const LagSums<const double> sums(pair, lags);
+    for (std::ptrdiff_t p = 0; p < planes; ++p) {
+        for (std::ptrdiff_t q = 0; q < planes; ++q) fill_planes(pair, p, q, edges, sums, gram);
+    }
+    const auto row_in_window = [&](std::ptrdiff_t i) { return i % taps / kw; };
+    for (std::ptrdiff_t i = 0; i < planes * taps; ++i) {
+        for (std::ptrdiff_t j = 0; j < i; ++j) {
+            if (row_in_window(j) > row_in_window(i)) {
+                gram[j * order + i] = gram[i * order + j];
             } else {
-                // How the row's share differs, from column to column.
-                sum = rows.sum(a - 1);
-                for (std::ptrdiff_t u = 0; u < b; ++u) {
-                    const std::ptrdiff_t i = (a - 1) * kw + u;
-                    sum += (bottom_right[i] - bottom_left[i]) - (top_right[i] - top_left[i]);
-                }
-                sum += ones[(a - 1) * kw + b];
+                gram[i * order + j] = gram[j * order + i];
             }
-            after[a * kw + b] = cross[a * kw + b];
         }
     }
-    ones[taps] = double(block.rows) * double(block.columns);
-    after[taps] = single[1];
-    after[taps + 1] = single[2];
-    // The other half.
-    for (std::ptrdiff_t i = 0; i < order; ++i) {
-        for (std::ptrdiff_t j = 0; j < i; ++j) {
-            if (i < taps) {
-                gram[i * order + j] = gram[j * order + i];
-            } else {
-                gram[j * order + i] = gram[i * order + j];
+
+    // Their products with the targets, and those of the targets. After the background comes the 1, then the pixel.
+    const std::ptrdiff_t targets = target_count(pair), one = order - 2;
+    const auto place = [&](std::ptrdiff_t t) { return t == targets - 1 ? order - 1 : planes * taps + t; };
+    const auto set = [&](std::ptrdiff_t i, std::ptrdiff_t j, double product) {
+        gram[i * order + j] = product;
+        gram[j * order + i] = product;
+    };
+    for (std::ptrdiff_t t = 0; t < targets; ++t) {
+        for (std::ptrdiff_t p = 0; p < planes; ++p) {
+            for (std::ptrdiff_t tap = 0; tap < taps; ++tap) set(place(t), p * taps + tap, sums.cross(t, p)[tap]);
+        }
+        set(place(t), one, sums.of_target(t));
+        for (std::ptrdiff_t s = 0; s <= t; ++s) set(place(t), place(s), sums.of_targets(t, s));
+    }
+    set(one, one, double(block.rows) * double(block.columns));
+    for (std::ptrdiff_t p = 0; p < planes; ++p) {
+        double* const ones = gram + one * order + p * taps;
+        for (std::ptrdiff_t a = 0; a < kh; ++a) {
+            for (std::ptrdiff_t b = 0; b < kw; ++b) {
+                double sum;
+                if (a == 0) {
+                    sum = b == 0 ? sums.of_plane(p) : ones[b - 1] + edges.of_column(p, b - 1);
+                } else {
+                    // How the row's share differs, from column to column.
+                    sum = edges.of_row(p, a - 1);
+                    for (std::ptrdiff_t u = 0; u < b; ++u) sum += edges.of_corners(p, a - 1, u);
+                    sum += ones[(a - 1) * kw + b];
+                }
+                set(one, p * taps + a * kw + b, sum);
             }
         }
     }
@@ -490,42 +655,57 @@ struct Patches {
 
     static std::size_t bytes(const Pair& pair) {
         const Patches tile(pair);
-        return std::size_t(2 * tile.rows * tile.columns) * sizeof(std::int32_t) +
-               std::size_t(tile.height * tile.width + tile.rows * tile.columns + (pair.kh * pair.kw + 2) * count) *
-                   sizeof(typename Kind::Number);
+        const std::ptrdiff_t size = tile.rows * tile.columns;
+        const std::ptrdiff_t pixels = plane_count(pair) * tile.height * tile.width + target_count(pair) * size;
+        return std::size_t(size + count) * sizeof(double) + std::size_t(2 * size) * sizeof(std::int32_t) +
+               std::size_t(pixels + (order_of(pair) + lag_rows) * count) * sizeof(typename Kind::Number);
     }
 };
 
-// Adds sum z z^T over the pixels of an area whose mask is as wanted to the rows [first, last) of `gram`, from the diagonal on.
+// Adds sum weight z z^T over the pixels of an area whose mask is as wanted to the rows [first, last) of `gram`, from the diagonal on.
 template <class Kind>
-static void add_patches(const Pair& pair, const Area& area, const Planes<const char>& mask, bool wanted,
-                        std::ptrdiff_t first, std::ptrdiff_t last, double* gram, char* memory) {
+static void add_patches(const Pair& pair, const Area& area, const Chosen& chosen, std::ptrdiff_t first, std::ptrdiff_t last, double* gram,
+                        char* memory) {
     typedef typename Kind::Number Number;
     constexpr std::ptrdiff_t some = Patches<Kind>::count;
     const Patches<Kind> tile(pair);
-    const std::ptrdiff_t kw = pair.kw, taps = pair.kh * kw, order = taps + 2, size = tile.rows * tile.columns;
-    std::int32_t *const in_before = reinterpret_cast<std::int32_t*>(memory), *const in_after = in_before + size;
-    Number *const x = reinterpret_cast<Number*>(in_after + size), *const y = x + tile.height * tile.width, *const z = y + size;
-    const Reader<Kind> before(pair.before, pair.center_before), after(pair.after, pair.center_after);
+    const Targets<Kind> targets(pair);
+    const std::ptrdiff_t kw = pair.kw, taps = pair.kh * kw, planes = plane_count(pair), order = order_of(pair);
+    const std::ptrdiff_t size = tile.rows * tile.columns;
+    double *const weight_of = reinterpret_cast<double*>(memory), *const weights = weight_of + size;
+    std::int32_t *const in_before = reinterpret_cast<std::int32_t*>(weights + some), *const in_after = in_before + size;
+    Number* const x = reinterpret_cast<Number*>(in_after + size);
+    Number *const y = x + planes * tile.height * tile.width, *const z = y + targets.count * size, *const weighted = z + order * some;
+    const bool by_weight = chosen.weights.first != nullptr;
 
     const auto add = [&](const std::int32_t* at_x, const std::int32_t* at_y, std::ptrdiff_t count) {
         const std::ptrdiff_t n = round_up(count, lanes_of<Kind>);
-        for (std::ptrdiff_t tap = first; tap < taps; ++tap) {
-            const Number* const from = x + tap / kw * pair.row_gap * tile.width + tap % kw * pair.column_gap;
-            Number* const to = z + tap * some;
-            for (std::ptrdiff_t i = 0; i < count; ++i) to[i] = from[at_x[i]];
+        const auto line = [&](std::ptrdiff_t i, const Number* from, const std::int32_t* at) {
+            if (i < first) return;
+            for (std::ptrdiff_t j = 0; j < count; ++j) z[i * some + j] = from[at[j]];
+        };
+        for (std::ptrdiff_t i = 0; i < planes * taps; ++i) {
+            const std::ptrdiff_t tap = i % taps;
+            line(i, x + (i / taps * tile.height + tap / kw * pair.row_gap) * tile.width + tap % kw * pair.column_gap, at_x);
         }
-        for (std::ptrdiff_t i = 0; i < count; ++i) {
-            z[taps * some + i] = 1;
-            z[(taps + 1) * some + i] = y[at_y[i]];
+        for (std::ptrdiff_t t = 0; t + 1 < targets.count; ++t) line(planes * taps + t, y + t * size, at_y);
+        for (std::ptrdiff_t j = 0; j < count; ++j) z[(order - 2) * some + j] = 1;
+        line(order - 1, y + (targets.count - 1) * size, at_y);
+        for (std::ptrdiff_t i = first; i < order; ++i) {
+            for (std::ptrdiff_t j = count; j < n; ++j) z[i * some + j] = 0;
         }
-        for (std::ptrdiff_t tap = first; tap < order; ++tap) {
-            for (std::ptrdiff_t i = count; i < n; ++i) z[tap * some + i] = 0;
+        if (by_weight) {
+            for (std::ptrdiff_t j = 0; j < n; ++j) weights[j] = j < count ? weight_of[at_y[j]] : 0;
         }
         in_parts(last - first, lag_rows, [&](std::ptrdiff_t r, std::ptrdiff_t rows) {
             const std::ptrdiff_t row = first + r;
             const Number* p[lag_rows];
-            for (std::ptrdiff_t i = 0; i < rows; ++i) p[i] = z + (row + i) * some;
+            for (std::ptrdiff_t i = 0; i < rows; ++i) {
+                p[i] = z + (row + i) * some;
+                if (!by_weight) continue;
+                for (std::ptrdiff_t j = 0; j < n; ++j) weighted[i * some + j] = Number(double(p[i][j]) * weights[j]);
+                p[i] = weighted + i * some;
+            }
             in_parts(order - row, lag_shifts, [&](std::ptrdiff_t c, std::ptrdiff_t columns) {
                 typename Kind::Sum sums[lag_rows * lag_shifts] = {};
                 const Number* const q = z + (row + c) * some;
@@ -543,6 +723,8 @@ static void add_patches(const Pair& pair, const Area& area, const Planes<const c
         });
     };
 
+    const Planes<const char>& mask = chosen.mask;
+    const Reader<Real> weight(by_weight ? chosen.weights : pair.after, 0, pair.frame_after, Monomial(0));
     for (std::ptrdiff_t v = 0; v < area.rows; v += tile.rows) {
         for (std::ptrdiff_t u = 0; u < area.columns; u += tile.columns) {
             const std::ptrdiff_t top = area.top + v, left = area.left + u;
@@ -553,16 +735,24 @@ static void add_patches(const Pair& pair, const Area& area, const Planes<const c
                 for (std::ptrdiff_t j = 0; j < columns; ++j) {
                     in_before[found] = std::int32_t(i * pair.row_step * tile.width + j * pair.column_step);
                     in_after[found] = std::int32_t(i * tile.columns + j);
-                    found += (row[j * mask.column_stride] != 0) == wanted;
+                    found += (row[j * mask.column_stride] != 0) == chosen.wanted;
                 }
             }
             if (found == 0) continue;
             const std::ptrdiff_t height = (rows - 1) * pair.row_step + (pair.kh - 1) * pair.row_gap + 1;
             const std::ptrdiff_t width = (columns - 1) * pair.column_step + (kw - 1) * pair.column_gap + 1;
-            for (std::ptrdiff_t i = 0; i < height; ++i) {
-                before.row(top * pair.row_step + i, left * pair.column_step, width, x + i * tile.width, width);
+            for (std::ptrdiff_t p = 0; p < planes; ++p) {
+                const Reader<Kind> plane = plane_of<Kind>(pair, p);
+                for (std::ptrdiff_t i = 0; i < height; ++i) {
+                    plane.row(top * pair.row_step + i, left * pair.column_step, width, x + (p * tile.height + i) * tile.width, width);
+                }
             }
-            for (std::ptrdiff_t i = 0; i < rows; ++i) after.row(top + i, left, columns, y + i * tile.columns, columns);
+            for (std::ptrdiff_t i = 0; i < rows; ++i) {
+                for (std::ptrdiff_t t = 0; t < targets.count; ++t) {
+                    targets.row(t, top + i, left, columns, y + t * size + i * tile.columns, columns);
+                }
+                if (by_weight) weight.row(top + i, left, columns, weight_of + i * tile.columns, columns);
+            }
             for (std::ptrdiff_t i = 0; i < found; i += some) add(in_before + i, in_after + i, min(some, found - i));
         }
     }

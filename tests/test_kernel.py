@@ -122,10 +122,20 @@ BAD = {
         "`weights` must have two axes (kh, kw), neither empty, got shape (2,). Write a row as "
         "kernel[None, :], a column as kernel[:, None].",
     ),
-    "4-d": (
-        {"weights": np.ones((1, 1, 1, 1))},
+    "5-d": (
+        {"weights": np.ones((1, 1, 1, 1, 1))},
         ValueError,
-        "`weights` must have two axes (kh, kw), neither empty, got shape (1, 1, 1, 1).",
+        "`weights` must have two axes (kh, kw), neither empty, got shape (1, 1, 1, 1, 1).",
+    ),
+    "background of no degree": (
+        {"weights": [[1.0]], "background": [1.0, 2.0, 3.0]},
+        ValueError,
+        "`background` must have 2, 5 or 9 coefficients for each kernel, got shape (3,).",
+    ),
+    "background of no number": (
+        {"weights": [[1.0]], "background": [1.0, float("nan")]},
+        ValueError,
+        "`background` must be finite, got [1.0, nan].",
     ),
     "no channels": (
         {"weights": np.ones((0, 3, 3))},
@@ -445,7 +455,9 @@ def written(**changes):
 
 
 HINT = " A kernel of a true convolution must be turned by 180 degrees."
-KEYS = "bias, bias_stderr, condition, left_out, noise, notes, origin, provenance, r2, rank, rmse, "
+KEYS = (
+    "background, bias, bias_stderr, condition, left_out, noise, notes, origin, provenance, r2, rank, rmse, "
+)
 KEYS += "stderr, used, weights"
 NUMBERS = "must hold real numbers of at most 64 bits, got dtype"
 FILES = {

@@ -13,19 +13,48 @@ CENTERS = {"u1": 128.0, "i1": 0.0, "u2": 32768.0, "f4": 0.25, "f8": -0.5}
 EXACT = ("u1", "i1")
 
 
-def truth_of(before, after, size, centers, counts=None):
-    """Give sum z z^T of the pixels that count, in float64."""
-    windows = sliding_window_view(before.astype(float) - centers[0], size).reshape(after.size, -1)
-    z = np.column_stack([windows, np.ones(after.size), after.ravel().astype(float) - centers[1]])
-    z = z if counts is None else z[counts.ravel()]
-    return z.T @ z
+FRAME = (3.5, -2.0, 0.125, 0.25)  # middle row and column, units per row and column
 
 
-def engine_sums(before, after, size, blocks, kinds, counts=None, *, wanted=True, threads=2):
-    order = size[0] * size[1] + 2
+def monomial(i, j, shape, frame):
+    """Give the powers i of the row and j of the column, in units of the frame."""
+    y, x = np.indices(shape)
+    return ((y - frame[0]) * frame[2]) ** i * ((x - frame[1]) * frame[3]) ** j
+
+
+def powers_up_to(degree):
+    return [(n - i, i) for n in range(degree + 1) for i in range(n + 1)]
+
+
+def truth_of(before, after, size, centers, counts=None, degrees=(0, 0), weights=None):
+    """Give sum weight z z^T of the pixels that count, in float64."""
+    channels = np.reshape(before, (-1, *before.shape[-2:])).astype(float)
+    shape = channels.shape[1:]
+    z = []
+    for i, j in powers_up_to(degrees[0]):
+        for channel, center in zip(channels, centers, strict=False):
+            plane = (channel - center) * monomial(i, j, shape, FRAME)
+            z.append(sliding_window_view(plane, size).reshape(after.size, -1))
+    z += [monomial(i, j, after.shape, FRAME).reshape(-1, 1) for i, j in powers_up_to(degrees[1])[1:]]
+    z = np.column_stack([*z, np.ones(after.size), after.ravel().astype(float) - centers[-1]])
+    if counts is not None:
+        z = z[counts.ravel()]
+        weights = None if weights is None else weights[counts]
+    return z.T @ (z if weights is None else z * weights.reshape(-1, 1))
+
+
+def engine_sums(
+    before, after, size, blocks, kinds, counts=None, *, wanted=True, threads=2, degrees=(0, 0), weights=None
+):
+    monomials = [len(powers_up_to(degree)) for degree in degrees]
+    channels = before.shape[0] if before.ndim == 3 else 1
+    order = monomials[0] * channels * size[0] * size[1] + monomials[1] + 1
     sums = np.full((len(blocks), order, order), np.nan)
-    centers = tuple(CENTERS[kind] for kind in kinds)
-    _engine.fill_moments(before, after, blocks, size, (1, 1), (1, 1), centers, sums, counts, wanted, threads)
+    centers = (*[CENTERS[kinds[0]]] * channels, CENTERS[kinds[1]])
+    _engine.fill_moments(
+        before, after, blocks, size, (1, 1), (1, 1), centers, degrees, (FRAME, FRAME), sums, counts, wanted,
+        weights, threads,
+    )  # fmt: skip
     return sums
 
 
@@ -133,6 +162,52 @@ def test_a_line_longer_than_its_parts():
     for x, y, size in ((before, after, (2, 3)), (before.T, after.T, (3, 2))):
         ours = engine_sums(x, y, size, [(0, 0, *y.shape)], ("u1", "u1"))[0]
         np.testing.assert_array_equal(ours, truth_of(x, y, size, (128, 128)))
+
+
+# Several planes, monomials of the position, weights
+
+
+@pytest.mark.parametrize("kinds", [("u1", "u1"), ("f8", "f8"), ("f4", "u1")], ids=str)
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (3, 1), (2, 3), (4, 4)], ids=str)
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("degrees", [(0, 0), (0, 2), (1, 1), (2, 1)], ids=str)
+def test_channels_and_monomials(degrees, channels, size, kinds):
+    shape = (13, 21)
+    planes = [random_pair(kinds, size, shape, seed=seed) for seed in range(channels)]
+    before, after = np.stack([x for x, _ in planes]), planes[0][1]
+    centers = (*[CENTERS[kinds[0]]] * channels, CENTERS[kinds[1]])
+    blocks = [(0, 0, 13, 8), (0, 8, 6, 13), (6, 8, 7, 13)]
+    mask = np.random.default_rng(0).random(shape) < 0.5
+    exact = kinds if degrees == (0, 0) else ("f8", "f8")
+    whole = engine_sums(before, after, size, blocks, kinds, degrees=degrees)
+    chosen = engine_sums(before, after, size, blocks, kinds, mask, degrees=degrees)
+    total = truth_of(before, after, size, centers, degrees=degrees)
+    assert_agrees(whole.sum(axis=0), total, exact)
+    assert_agrees(chosen.sum(axis=0), truth_of(before, after, size, centers, mask, degrees), exact)
+    np.testing.assert_array_equal(whole, whole.transpose(0, 2, 1))
+    interleaved = np.ascontiguousarray(np.moveaxis(before, 0, -1))  # rows x columns x colours
+    np.testing.assert_array_equal(
+        engine_sums(np.moveaxis(interleaved, -1, 0), after, size, blocks, kinds, degrees=degrees), whole
+    )
+
+
+@pytest.mark.parametrize("kinds", [("u1", "u1"), ("f8", "f8")], ids=str)
+@pytest.mark.parametrize("degrees", [(0, 0), (1, 2)], ids=str)
+def test_weights(degrees, kinds):
+    size, shape = (3, 2), (150, 600)
+    before, after = random_pair(kinds, size, shape, seed=4)
+    rng = np.random.default_rng(4)
+    weights, mask = rng.random(shape) - 0.2, rng.random(shape) < 0.7
+    centers = tuple(CENTERS[kind] for kind in kinds)
+    for some, layout in ((mask, np.ascontiguousarray), (np.ones(shape, bool), np.asfortranarray)):
+        ours = engine_sums(
+            before, after, size, [(0, 0, *shape)], kinds, some, degrees=degrees, weights=layout(weights)
+        )[0]
+        truth = truth_of(before, after, size, centers, some, degrees, weights)
+        assert np.abs(ours - truth).max() <= 1e-12 * np.abs(truth).max()
+    halves = [(0, 0, 70, 600), (70, 0, 80, 600)]
+    options = (before, after, size, halves, kinds, mask)
+    assert len({engine_sums(*options, weights=weights, threads=n).tobytes() for n in (1, 2, 5)}) == 1
 
 
 # What does not count

@@ -56,10 +56,15 @@ def test_a_file_is_replaced_whole_or_not_at_all(moments, tmp_path, monkeypatch):
 SAID = {
     "size": [1, 1],
     "center": [0.0, 0.0],
+    "count": 0,
     "left_out": dict.fromkeys(("not finite", "masked", "clipped low", "clipped high"), 0),
     "notes": [],
     "stride": [1, 1],
     "dilation": [1, 1],
+    "channels": 1,
+    "background": 0,
+    "varying": 0,
+    "shape": None,
 }
 
 
@@ -85,6 +90,14 @@ def test_what_is_written_by_hand_is_read(tmp_path):
         {"said": {"stride": [0, 1]}},
         {"said": {"dilation": 2}},
         {"said": {"center": [0.0]}},
+        {"said": {"count": -1}},
+        {"said": {"channels": 0}},
+        {"said": {"channels": 2}},
+        {"said": {"background": 1}},
+        {"said": {"shape": [3, 3]}},
+        {"said": {"background": 4, "shape": [3, 3]}},
+        {"said": {"varying": 1}},
+        {"said": {"background": 1, "varying": True, "shape": [3, 3]}},
         {"said": {"center": [0.0, float("nan")]}},
         {"said": {"left_out": {"masked": 1}}},
         {"said": {"left_out": [1]}},

@@ -37,13 +37,18 @@ def fill_moments(
     size: tuple[int, int],
     step: tuple[int, int],
     gap: tuple[int, int],
-    centers: tuple[float, float],
+    centers: Sequence[float],
+    degrees: tuple[int, int],
+    frames: tuple[tuple[float, float, float, float], tuple[float, float, float, float]],
     sums: NDArray[np.float64],
     mask: NDArray[np.bool_] | None,
     wanted: bool,
+    weights: NDArray[np.float64] | None,
     threads: int,
 ) -> None:
-    """Fill sums[i] with the sums of z z^T over blocks[i], (top, left, rows, columns).
+    """Fill sums[i] with the sums of z z^T, z = (windows, background, 1, pixel), over blocks[i].
 
-    By lags over all pixels, or one by one over those whose mask is as wanted.
+    A block is (top, left, rows, columns). By lags over all pixels, or one by one over those whose mask is as
+    wanted, each as often as its weight says. `degrees` are those of the kernel and of the background, as
+    polynomials of the position in `frames`, of `before` and of `after` (corr2d.position.Frame).
     """

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .position import degree_of, monomials
+
 if TYPE_CHECKING:
     from .kernel import Kernel
 
@@ -15,8 +17,12 @@ _SHOWN = 9  # rows and columns; larger kernels are shown in part
 def describe(kernel: "Kernel") -> str:
     """Describe `kernel` to a person: weights ± error bars, bias, figures, what was left out, notes."""
     kh, kw = kernel.size
-    channels = len(kernel.weights) if kernel.weights.ndim == 3 else 0
-    lines = [f"Kernel {kh} × {kw}" + (f", one for each of {channels} channels" if channels else "")]
+    mixes = kernel.weights.ndim == 4
+    channels = len(kernel.weights) if kernel.weights.ndim > 2 else 0
+    of_channels = f", one for each of {channels} channels" if channels else ""
+    if mixes:
+        of_channels = f", from each of {kernel.weights.shape[1]} channels to each of {channels}"
+    lines = [f"Kernel {kh} × {kw}{of_channels}"]
     for c in range(max(channels, 1)):
 
         def pick(figure: Any, c: int = c) -> Any:
@@ -24,8 +30,13 @@ def describe(kernel: "Kernel") -> str:
 
         if channels:
             lines.append(f"channel {c}")
-        lines += _table(pick(kernel.weights), pick(kernel.stderr))
+        weights, stderr = pick(kernel.weights), pick(kernel.stderr)
+        for i in range(len(weights) if mixes else 0):
+            lines += [f"  from channel {i}", *_table(weights[i], None if stderr is None else stderr[i])]
+        lines += [] if mixes else _table(weights, stderr)
         lines.append("  bias " + _with_error(pick(kernel.bias), pick(kernel.bias_stderr)))
+        if kernel.background is not None:
+            lines.append("  background " + _polynomial(pick(kernel.background)))
         figures = []
         if kernel.noise is not None:
             figures.append(f"noise {pick(kernel.noise):.3g}")
@@ -81,6 +92,12 @@ def _table(weights: NDArray[np.float64], stderr: NDArray[np.float64] | None) -> 
             else "  some ± ∞"
         )
     return lines
+
+
+def _polynomial(coefficients: NDArray[np.float64]) -> str:
+    powers = monomials(degree_of(len(coefficients) + 1))[1:]
+    terms = zip(coefficients, powers, strict=True)
+    return " ".join(f"{c:+.4g} {'y' * i}{'x' * j}" for c, (i, j) in terms) + ", y and x from -1 to 1"
 
 
 def _share(r2: float) -> str:

@@ -19,6 +19,7 @@ from .dtypes import as_image, as_real_array, as_weights, channels_first
 from .files import replace_file, stat_regular
 from .kernel_json import from_json, to_json
 from .planning import Algorithm
+from .position import MOST, Frame, monomials, polynomial
 
 _FORMAT, _VERSION, _CONVENTION = "corr2d kernel", 1, "cross-correlation"
 _FILE_BYTES = 64 << 20
@@ -35,8 +36,8 @@ class Kernel:
 
     Attributes
     ----------
-    weights : (kh, kw) or (channels, kh, kw) array
-        Never flipped: cross-correlation. With channels: one kernel for each colour.
+    weights : (kh, kw), (channels, kh, kw) or (channels out, channels in, kh, kw) array
+        Never flipped: cross-correlation. With channels: one kernel for each colour, or one from each to each.
     bias : float or (channels,) array
         Added to every result.
     origin : (int, int)
@@ -64,6 +65,9 @@ class Kernel:
         What a reader should know, in words.
     provenance : dict
         Where the kernel comes from; text by text.
+    background : (monomials,) or (channels, monomials) array
+        Of y, x, yy, yx, xx, …, rows and columns of `after` running from -1 to 1: what was added to it beside
+        the bias. It belongs to the pair, and is not added to results; `level` draws it.
 
     Raises
     ------
@@ -91,12 +95,14 @@ class Kernel:
     rank: Any = None
     notes: tuple[str, ...] = ()
     provenance: dict[str, str] = field(default_factory=dict)
+    background: Any = None
 
     def __post_init__(self) -> None:
         channels: tuple[int, ...] = ()
         weights = as_real_array(self.weights, "weights")
-        if weights.ndim == 3 and len(weights):
-            weights = np.stack([as_weights(w, "weights") for w in weights])
+        if weights.ndim in (3, 4) and weights.size:
+            each = [as_weights(w, "weights") for w in weights.reshape(-1, *weights.shape[-2:])]
+            weights = np.stack(each).reshape(weights.shape)
             channels = weights.shape[:1]
         else:
             weights = as_weights(weights, "weights").copy()
@@ -111,6 +117,7 @@ class Kernel:
         frozen["stderr"] = _figures(self.stderr, weights.shape, "stderr")
         for name in _FIGURES:
             frozen[name] = _figures(getattr(self, name), channels, name)
+        frozen["background"] = _background(self.background, channels)
         frozen["used"] = None if self.used is None else _count(self.used, "used")
         frozen["left_out"] = {
             _text(reason, "left_out"): _count(n, "left_out")
@@ -151,7 +158,7 @@ class Kernel:
         """Run the kernel over pictures: `corr2d` with these weights, plus the bias, with the same options.
 
         "same" puts the kernel's `origin` on each pixel. The bias is added before an integer `dtype` is
-        rounded. A kernel with channels needs `channel_axis`, of as many channels.
+        rounded. A kernel with channels needs `channel_axis`, of as many channels as it takes.
 
         Raises
         ------
@@ -177,7 +184,7 @@ class Kernel:
         }
         torch = sys.modules.get("torch")
         if torch is not None and isinstance(image, torch.Tensor):
-            if self.weights.ndim == 3 or dtype is not None or out is not None:
+            if self.weights.ndim > 2 or dtype is not None or out is not None:
                 raise ValueError(
                     "On a tensor, a kernel takes no `dtype` and no `out`, and has no channels. "
                     "Pass a NumPy array."
@@ -202,7 +209,7 @@ class Kernel:
     def _by_channel(
         self, image: NDArray[Any], pads: Pads, channel_axis: int | None, out: Any, options: dict[str, Any]
     ) -> NDArray[Any]:
-        channels = len(self.weights)
+        channels = self.weights.shape[-3]
         if channel_axis is None:
             raise ValueError(
                 f"`channel_axis` must say where the colours are: this kernel has {channels} channels."
@@ -212,11 +219,31 @@ class Kernel:
             raise ValueError(f"`image` must have {channels} channels, as the kernel has, got {len(planes)}.")
         if out is not None:
             raise ValueError("`out` is for kernels without channels. Leave it out.")
+        if self.weights.ndim == 4:  # one channel of the result at a time: each has its own bias
+            mixed = [
+                correlate(image, weights[None], pads, bias=float(bias), channel_axis=channel_axis, **options)
+                for weights, bias in zip(self.weights, self.bias, strict=True)
+            ]
+            return np.concatenate(mixed, axis=channel_axis)
         results = [
             correlate(plane, weights, pads, bias=float(bias), **options)
-            for plane, weights, bias in zip(planes, self.weights, np.asarray(self.bias), strict=True)
+            for plane, weights, bias in zip(planes, self.weights, self.bias, strict=True)
         ]
         return np.moveaxis(np.stack(results), 0, channel_axis)
+
+    def level(self, h: int, w: int) -> NDArray[np.float64]:
+        """Give the bias and the background over a picture of (h, w) pixels, of each channel if there are any.
+
+        >>> Kernel([[1.0]], bias=10, background=[0.0, 3.0]).level(1, 3)
+        array([[ 8., 10., 12.]])
+        """
+        frame = Frame.over((h, w))
+        y = (np.arange(h)[:, None] - frame.middle_row) * frame.per_row
+        x = (np.arange(w) - frame.middle_column) * frame.per_column
+        biases = np.atleast_1d(self.bias)
+        beside = np.zeros((len(biases), 0)) if self.background is None else np.atleast_2d(self.background)
+        levels = [polynomial([b, *more], y, x) for b, more in zip(biases, beside, strict=True)]
+        return np.stack(levels) if self.weights.ndim > 2 else levels[0]
 
     def with_notes(self, *notes: str, **provenance: str) -> "Kernel":
         """Give the same kernel with more notes and provenance."""
@@ -308,6 +335,21 @@ def _origin(value: Any, kh: int, kw: int) -> tuple[int, int]:
     if len(value) != 2 or not (0 <= value[0] < kh and 0 <= value[1] < kw):
         raise ValueError(rule)
     return int(value[0]), int(value[1])
+
+
+def _background(value: Any, channels: tuple[int, ...]) -> Any:
+    if value is None:
+        return None
+    array = np.array(as_real_array(value, "background"), np.float64)
+    counts = [len(monomials(degree)) - 1 for degree in range(1, MOST + 1)]
+    if array.shape[:-1] != channels or array.shape[-1:] not in [(n,) for n in counts]:
+        raise ValueError(
+            f"`background` must have {', '.join(map(str, counts[:-1]))} or {counts[-1]} coefficients for "
+            f"each kernel, got shape {array.shape}."
+        )
+    if not np.isfinite(array).all():
+        raise ValueError(f"`background` must be finite, got {value!r}.")
+    return array
 
 
 def _figures(value: Any, shape: tuple[int, ...], name: str) -> Any:

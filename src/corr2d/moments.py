@@ -14,6 +14,7 @@ from . import _engine
 from .borders import NO_STEPS, Steps, reach, resolve_steps
 from .dtypes import as_image, as_real_array, channels_first, exceeds_float64
 from .moments_file import load_moments, save_moments
+from .position import Frame, monomials, resolve_degree, shifted
 from .threads import resolve_threads
 from .windows import Slices, Windows
 
@@ -38,36 +39,56 @@ _REASONS = ("not finite", "masked", "clipped low", "clipped high")
 class Moments:
     """The sums of products over all windows of `before` and the pixels of `after` that they lead to.
 
-    With ``z = (window, 1, pixel)`` for each pixel of `after` that counts, `sums` holds ``sum z z^T``: the
-    Gram matrix of the windows, their products with the target, the plain sums and the count. It is kept for
-    each block of the picture (fold) on its own, so that what one block says can be held against the rest.
+    With ``z = (windows, background, 1, pixel)`` for each pixel of `after` that counts, `sums` holds
+    ``sum weight z z^T``: the Gram matrix of the windows, their products with the target, the plain sums and
+    the count. It is kept for each block of the picture (fold) on its own, so that what one block says can be
+    held against the rest.
+
+    There is one window, but of a pair whose colours are mixed (one for each channel of `before`), and of a
+    kernel that varies (each of them again for every monomial of the position, times that). The background
+    are the monomials of the position but for the constant (`corr2d.position`).
 
     Moments of several pictures, or of the tiles of one, add up with ``+``. For 8-bit pictures all sums are
-    exact integers, so that no order of adding changes a bit (up to 2**53, some 10**11 pixels).
+    exact integers, so that no order of adding changes a bit (up to 2**53, some 10**11 pixels); not so with
+    weights, a background or a kernel that varies.
 
     Attributes
     ----------
     size : (kh, kw)
         Of the window.
-    sums : (folds, kh * kw + 2, kh * kw + 2) array
-        Of ``z z^T``, about `center`.
-    center : (float, float)
-        What is subtracted from `before` and from `after`, so that a large offset costs no digits.
+    sums : (folds, n, n) array
+        Of ``z z^T``, about `center`; of one window n is kh * kw + 2.
+    center : tuple of float
+        What is subtracted from each channel of `before`, and from `after`, so that a large offset costs no
+        digits.
+    count : int
+        How many pixels of `after` count.
     left_out : dict
-        How many pixels of `after` do not count, by reason.
+        How many do not, by reason.
     notes : tuple of str
         What a reader should know about the data.
     stride, dilation : (rows, columns)
         From one window to the next, and from one tap to the next.
+    channels : int
+        Of `before`, which are mixed.
+    background, varying : int
+        Degrees of the polynomials in position that the bias and the kernel are.
+    shape : (h, w) or None
+        Of `after`, if any of the two is not 0: its rows and columns run from -1 to 1.
     """
 
     size: tuple[int, int]
     sums: NDArray[np.float64]
-    center: tuple[float, float]
+    center: tuple[float, ...]
+    count: int
     left_out: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_REASONS, 0))
     notes: tuple[str, ...] = ()
     stride: Steps = NO_STEPS
     dilation: Steps = NO_STEPS
+    channels: int = 1
+    background: int = 0
+    varying: int = 0
+    shape: tuple[int, int] | None = None
 
     @classmethod
     def of(
@@ -79,8 +100,12 @@ class Moments:
         stride: int | tuple[int, int] = 1,
         dilation: int | tuple[int, int] = 1,
         channel_axis: int | None = None,
+        mix: bool = False,
         where: ArrayLike | None = None,
+        weights: ArrayLike | None = None,
         clip: Clip = "auto",
+        background: int = 0,
+        varying: int = 0,
     ) -> "Moments":
         """Measure a pair.
 
@@ -98,11 +123,19 @@ class Moments:
             strided `after` has ceil(h / stride) rows with its border, and the size must be given.
         channel_axis : int, optional
             The axis of the colours, as in `corr2d`.
+        mix : bool
+            All channels of `before` make one `after`, which has no channels.
         where : bool array that broadcasts to `after`, optional
             The pixels of `after` that count. (Pixels of `before` are left out by making them NaN.)
+        weights : array that broadcasts to `after`, optional
+            How much each pixel of `after` counts: one over the variance of its noise, up to a factor. Those
+            of weight 0 are left out.
         clip : "auto", (low, high) or None
             Pixels of `after` at or beyond these values were cut off and do not count. "auto": the ends of the
             range of an integer type, nothing for floats.
+        background, varying : int
+            Degrees, 0 to 3, of the polynomials in position that the bias and the kernel are. The bias has at
+            least the degree of the kernel.
 
         Raises
         ------
@@ -117,25 +150,43 @@ class Moments:
         >>> Moments.of([[1., 2., 4.]], [[1., 2.]]).count
         2
         """
+        of_after = None if mix else channel_axis
         x = channels_first(as_image(before, "before"), channel_axis, "before")
-        y = channels_first(as_image(after, "after"), channel_axis, "after")
+        y = channels_first(as_image(after, "after"), of_after, "after")
+        if not mix:
+            x = x[None]
+        elif channel_axis is None:
+            raise ValueError("`mix` needs `channel_axis`, to know where the colours are.")
+        degrees = resolve_degree(varying, "varying"), resolve_degree(background, "background")
         steps, gaps = resolve_steps(stride, "stride"), resolve_steps(dilation, "dilation")
-        windows = Windows.resolve(x.shape, y.shape, size, steps, gaps)
-        of_x, of_y = windows.inside(x.shape, y.shape)
-        counts = None
+        windows = Windows.resolve(x.shape[1:], y.shape, size, steps, gaps)
+        of_x, of_y = windows.inside(x.shape[1:], y.shape)
+        counts = factors = None
         if where is not None:
-            counts = resolve_where(where, np.shape(after), channel_axis)[..., *of_y]
-        return _measure(x[..., *of_x], y[..., *of_y], windows, counts, _resolve_clip(clip, y.dtype))
+            counts = resolve_where(where, np.shape(after), of_after)[..., *of_y]
+        if weights is not None:
+            factors = resolve_weights(weights, np.shape(after), of_after)[..., *of_y]
+        model = _Model(
+            windows, len(x), degrees[0], max(degrees), windows.frames(x.shape[1:], y.shape), y.shape[-2:]
+        )
+        return _measure(x[..., *of_x], y[..., *of_y], model, counts, factors, resolve_clip(clip, y.dtype))
 
     @property
     def total(self) -> NDArray[np.float64]:
         """The sums over all folds."""
         return np.asarray(self.sums.sum(axis=0))
 
-    @property
-    def count(self) -> int:
-        """How many pixels of `after` count."""
-        return int(self.sums[:, -2, -2].sum())
+    def offset_of(self, v: int, u: int) -> tuple[float, float]:
+        """How far the tap (v, u) is from the window's centre, where rows and columns run from -1 to 1.
+
+        >>> Moments.of(np.eye(8), np.eye(8), size=3, background=1).offset_of(0, 2)
+        (-0.25, 0.25)
+        """
+        if self.shape is None:
+            return 0.0, 0.0
+        (kh, kw), (h, w) = self.size, self.shape
+        rows, columns = self.dilation.rows / self.stride.rows, self.dilation.columns / self.stride.columns
+        return (v - kh // 2) * rows * 2 / h, (u - kw // 2) * columns * 2 / w
 
     def window(self, size: tuple[int, int]) -> "Moments":
         """Give the moments of a smaller window with the same centre, from the same pixels.
@@ -150,12 +201,15 @@ class Moments:
         rows, columns = size
         if not (0 < rows <= kh and 0 < columns <= kw):
             raise ValueError(f"`size` must lie inside the window of {self.size}, got {size}.")
-        taps = np.arange(kh * kw).reshape(kh, kw)
+        planes = len(monomials(self.varying)) * self.channels
+        entries = np.arange(self.sums.shape[-1])
+        taps, rest = np.split(entries, [planes * kh * kw])
         top, left = kh // 2 - rows // 2, kw // 2 - columns // 2
-        keep = np.append(taps[top : top + rows, left : left + columns], [kh * kw, kh * kw + 1])
+        inside = taps.reshape(planes, kh, kw)[:, top : top + rows, left : left + columns]
+        keep = np.append(inside, rest)
         sums = np.ascontiguousarray(self.sums[:, keep[:, None], keep])
         # A smaller window allows more folds: those it has stay, the rest are empty.
-        sums = np.concatenate([sums, np.zeros((_fold_count(size) - len(sums), *sums.shape[1:]))])
+        sums = np.concatenate([sums, np.zeros((_fold_count(len(keep)) - len(sums), *sums.shape[1:]))])
         return replace(self, size=size, sums=sums)
 
     def __add__(self, other: object) -> "Moments":
@@ -171,10 +225,14 @@ class Moments:
                 f"Only moments of one stride and dilation add up, got {tuple(self.stride)}, "
                 f"{tuple(self.dilation)} and {tuple(other.stride)}, {tuple(other.dilation)}."
             )
+        for name in ("channels", "background", "varying", "shape"):
+            ours, theirs = getattr(self, name), getattr(other, name)
+            if ours != theirs:
+                raise ValueError(f"Only moments of one `{name}` add up, got {ours} and {theirs}.")
         left_out = {reason: n + other.left_out[reason] for reason, n in self.left_out.items()}
-        sums = self.sums + _recentred(other.sums, other.center, self.center)
+        sums = self.sums + _recentred(other, self.center)
         notes = tuple(dict.fromkeys(self.notes + other.notes))
-        return replace(self, sums=sums, left_out=left_out, notes=notes)
+        return replace(self, sums=sums, count=self.count + other.count, left_out=left_out, notes=notes)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file, to go on another day; an existing file is replaced in one step.
@@ -204,7 +262,7 @@ class Moments:
         4
         """
         parts = load_moments(path)
-        folds = _fold_count(parts["size"])
+        folds = _fold_count(parts["sums"].shape[-1])
         if set(parts["left_out"]) != set(_REASONS) or len(parts["sums"]) != folds:
             raise ValueError(
                 f"{os.fspath(path)!r} must hold {folds} folds, and count what is left out by "
@@ -227,16 +285,33 @@ def resolve_where(where: ArrayLike, after: tuple[int, ...], channel_axis: int | 
     counts = as_real_array(where, "where")
     if counts.dtype != np.bool_:
         raise TypeError(f"`where` must be a bool array, True where a pixel counts, got dtype {counts.dtype}.")
+    return _as_large_as_after(counts, after, channel_axis, "where")
+
+
+def resolve_weights(
+    weights: ArrayLike, after: tuple[int, ...], channel_axis: int | None
+) -> NDArray[np.float64]:
+    """Give `weights` in the shape of `after`, colours in front."""
+    factors = as_real_array(weights, "weights").astype(np.float64)
+    if not (np.isfinite(factors).all() and (factors >= 0).all()):
+        raise ValueError("`weights` must be finite and not negative. Leave pixels out by a weight of 0.")
+    return _as_large_as_after(factors, after, channel_axis, "weights")
+
+
+def _as_large_as_after(
+    array: NDArray[Any], after: tuple[int, ...], channel_axis: int | None, name: str
+) -> NDArray[Any]:
     try:
-        counts = np.broadcast_to(counts, after)
+        array = np.broadcast_to(array, after)
     except ValueError:
         raise ValueError(
-            f"`where` must broadcast to the shape of `after`, {after}, got {counts.shape}."
+            f"`{name}` must broadcast to the shape of `after`, {after}, got {array.shape}."
         ) from None
-    return channels_first(counts, channel_axis, "where")
+    return channels_first(array, channel_axis, name)
 
 
-def _resolve_clip(clip: Clip, dtype: np.dtype[Any]) -> tuple[float, float] | None:
+def resolve_clip(clip: Clip, dtype: np.dtype[Any]) -> tuple[float, float] | None:
+    """Give the values at and beyond which pixels of that type were cut off, if there are any."""
     if clip is None:
         return None
     rule = "`clip` must be 'auto', (low, high) or None"
@@ -251,38 +326,83 @@ def _resolve_clip(clip: Clip, dtype: np.dtype[Any]) -> tuple[float, float] | Non
     return clip[0], clip[1]
 
 
-def _fold_count(size: tuple[int, int]) -> int:
-    order = size[0] * size[1] + 2
+def _fold_count(order: int) -> int:
     folds = _FOLDS
     while folds > 1 and folds * order * order * 8 > _FOLD_BYTES:
         folds //= 2
     return folds
 
 
+class _Model(NamedTuple):
+    """What z is made of."""
+
+    windows: Windows
+    channels: int
+    varying: int
+    background: int
+    frames: tuple[Frame, Frame]  # of `before` and of `after`
+    shape: tuple[int, int]  # of `after`, with its border
+
+    @property
+    def order(self) -> int:
+        """How long z is."""
+        (kh, kw), planes = self.windows.size, len(monomials(self.varying)) * self.channels
+        return planes * kh * kw + len(monomials(self.background)) + 1
+
+
 @np.errstate(over="ignore", invalid="ignore")  # _check_scale says it in words
 def _measure(
-    x: NDArray[Any], y: NDArray[Any], windows: Windows, where: NDArray[np.bool_] | None, clip: Any
+    x: NDArray[Any],
+    y: NDArray[Any],
+    model: _Model,
+    where: NDArray[np.bool_] | None,
+    weights: NDArray[np.float64] | None,
+    clip: tuple[float, float] | None,
 ) -> Moments:
     """Sum over planes, whose pixels are those that the windows inside reach and lead to."""
-    kh, kw = size = windows.size
-    order = kh * kw + 2
+    (kh, kw), order = model.windows.size, model.order
     if order * order * 8 > _MOST_BYTES:
         raise ValueError(
             f"A window of {kh} x {kw} needs sums of {order * order / 2**27:.0f} GB, more than the "
             f"{_MOST_BYTES >> 30} GB that are allowed. If `after` is scaled down, pass `stride` "
             f"and `size`. Otherwise take a smaller size, or compare like parts of the pictures."
         )
-    center = (_center(x), _center(y))
-    sums = np.zeros((_fold_count(size), order, order))
+    center = (*map(_center, x), _center(y))
+    sums = np.zeros((_fold_count(order), order, order))
     left_out = dict.fromkeys(_REASONS, 0)
+    count = 0
     for plane in np.ndindex(y.shape[:-2]):
-        whole = _Pair(x[plane], y[plane], None if where is None else where[plane], windows, center, clip)
+        whole = _Pair(
+            x[:, *plane],
+            y[plane],
+            None if where is None else where[plane],
+            None if weights is None else weights[plane],
+            model,
+            center,
+            clip,
+        )
         for pair in whole.phases():
-            pair.add_to(sums, _blocks(pair.after.shape, pair.where, len(sums)), left_out)
+            count += pair.add_to(sums, left_out)
     squares = np.diagonal(sums, axis1=1, axis2=2).sum(axis=0)
-    _check_scale("before", x, center[0], squares[:-2].max())
-    _check_scale("after", y, center[1], squares[-1])
-    return Moments(size, sums, center, left_out, _notes(x, y), windows.stride, windows.dilation)
+    for channel, pixels in enumerate(x):
+        of_channel = squares[channel * kh * kw : (channel + 1) * kh * kw]
+        _check_scale("before", pixels, center[channel], of_channel.max())
+    _check_scale("after", y, center[-1], squares[-1])
+    by_position = bool(model.background or model.varying)
+    return Moments(
+        size=(kh, kw),
+        sums=sums,
+        center=center,
+        count=count,
+        left_out=left_out,
+        notes=_notes(x, y),
+        stride=model.windows.stride,
+        dilation=model.windows.dilation,
+        channels=model.channels,
+        background=model.background,
+        varying=model.varying,
+        shape=model.shape if by_position else None,
+    )
 
 
 def _check_scale(name: str, image: NDArray[Any], center: float, square: float) -> None:
@@ -337,47 +457,52 @@ def _blocks(shape: tuple[int, ...], where: NDArray[np.bool_] | None, folds: int)
 
 
 class _Pair(NamedTuple):
-    """Two planes, of which `after` has the size of the places that the window has in `before`."""
+    """Planes, of which `after` has the size of the places that the window has in those of `before`."""
 
-    before: NDArray[Any]
+    before: NDArray[Any]  # (channels, h, w)
     after: NDArray[Any]
     where: NDArray[np.bool_] | None
-    windows: Windows
-    center: tuple[float, float]
+    weights: NDArray[np.float64] | None
+    model: _Model
+    center: tuple[float, ...]
     clip: tuple[float, float] | None
 
     def phases(self) -> "Iterator[_Pair]":
         """Give pairs whose taps are neighbours: every so many-th pixel of either is a pair of its own."""
-        size, stride, dilation = self.windows
+        size, stride, dilation = self.model.windows
         if stride != NO_STEPS or dilation == NO_STEPS:
             yield self
             return
-        for y, x in product(range(dilation.rows), range(dilation.columns)):
-            every = slice(y, None, dilation.rows), slice(x, None, dilation.columns)
+        for first in product(range(dilation.rows), range(dilation.columns)):
+            every = slice(first[0], None, dilation.rows), slice(first[1], None, dilation.columns)
             after = self.after[every]
             if after.size:
+                of_before, of_after = (frame.of_part(first, dilation) for frame in self.model.frames)
+                rows, columns = len(after) + size[0] - 1, after.shape[1] + size[1] - 1
                 yield self._replace(
-                    before=self.before[every][: len(after) + size[0] - 1, : after.shape[1] + size[1] - 1],
+                    before=self.before[:, *every][:, :rows, :columns],
                     after=after,
                     where=None if self.where is None else self.where[every],
-                    windows=Windows(size),
+                    weights=None if self.weights is None else self.weights[every],
+                    model=self.model._replace(windows=Windows(size), frames=(of_before, of_after)),
                 )
 
-    def add_to(self, sums: NDArray[np.float64], blocks: list[Slices], left_out: dict[str, int]) -> None:
-        """Add ``sum z z^T`` over each block to the sums of its fold, and count what is left out.
+    def add_to(self, sums: NDArray[np.float64], left_out: dict[str, int]) -> int:
+        """Add ``sum weight z z^T`` over blocks to the sums of their folds; count what counts and what not.
 
         A block is summed by lags, all of it (engine/lags.hpp), and the windows that do not count are taken
         out again. Where those are many, or so large that taking them out costs digits, the windows that
-        count are summed one by one instead; so are all those of a stride.
+        count are summed one by one instead; so are all those of a stride, and those that have weights.
         """
         counts = self._counting(left_out)
+        blocks = _blocks(self.after.shape, self.where, len(sums))
         sizes = [counts[block].size for block in blocks]
         bad = [n - int(np.count_nonzero(counts[block])) for n, block in zip(sizes, blocks, strict=True)]
         folds = [fold for fold, n in enumerate(sizes) if n > bad[fold]]
+        by_lag = self.model.windows == Windows(self.model.windows.size) and self.weights is None
         most = max(1, _MATRIX_BYTES // sums[0].nbytes)
         for i in range(0, len(folds), most):
             some = folds[i : i + most]
-            by_lag = self.windows == Windows(self.windows.size)
             mostly = [fold for fold in some if by_lag and bad[fold] <= _FEW * sizes[fold]]
             mended = [fold for fold in mostly if bad[fold]]
             by_lags = dict(zip(mostly, self._products(blocks, mostly), strict=True))
@@ -392,6 +517,7 @@ class _Pair(NamedTuple):
             rest = [fold for fold in some if fold not in by_lags]
             for fold, products in zip(rest, self._products(blocks, rest, counts), strict=True):
                 sums[fold] += products
+        return sum(sizes) - sum(bad)
 
     def _products(
         self,
@@ -401,16 +527,18 @@ class _Pair(NamedTuple):
         *,
         among: bool = True,
     ) -> NDArray[np.float64]:
-        """Give ``sum z z^T`` over some blocks: of all pixels, or of those that count or do not."""
-        order = self.windows.size[0] * self.windows.size[1] + 2
+        """Give ``sum weight z z^T`` over some blocks: of all pixels, or of those that count or do not."""
+        order = self.model.order
         products = np.empty((len(folds), order, order))
         if folds:
             some = [blocks[fold] for fold in folds]
             corners = [(r.start, c.start, r.stop - r.start, c.stop - c.start) for r, c in some]
             threads = resolve_threads(None, 3 * order * self.after.size)
+            degrees = self.model.varying, self.model.background
             _engine.fill_moments(
-                self.before, self.after, corners, *self.windows, self.center, products, counts, among, threads
-            )
+                self.before, self.after, corners, *self.model.windows, self.center, degrees,
+                self.model.frames, products, counts, among, self.weights, threads,
+            )  # fmt: skip
         return products
 
     def _counting(self, left_out: dict[str, int]) -> NDArray[np.bool_]:
@@ -429,17 +557,19 @@ class _Pair(NamedTuple):
                 np.logical_and(counts, ~bad, out=counts)
 
         after = self.after[some]
-        size, stride, dilation = self.windows
+        size, stride, dilation = self.model.windows
         top = some.start * stride.rows
-        before = self.before[top : top + (len(after) - 1) * stride.rows + reach(size, dilation)[0]]
+        before = self.before[:, top : top + (len(after) - 1) * stride.rows + reach(size, dilation)[0]]
         if after.dtype.kind == "f":
             leave_out("not finite", ~np.isfinite(after))
         if before.dtype.kind == "f":
-            bad = ~np.isfinite(before)
+            bad = ~np.isfinite(before).all(axis=0)
             if bad.any():
-                leave_out("not finite", _any_in_window(bad, after.shape, self.windows))
+                leave_out("not finite", _any_in_window(bad, after.shape, self.model.windows))
         if self.where is not None:
             leave_out("masked", ~self.where[some])
+        if self.weights is not None:
+            leave_out("masked", self.weights[some] == 0)
         if self.clip is not None:
             leave_out("clipped low", after <= self.clip[0])
             leave_out("clipped high", after >= self.clip[1])
@@ -461,15 +591,24 @@ def _keeps_digits(products: NDArray[np.float64], left: NDArray[np.float64]) -> b
     return bool(of_all[-1] <= _LOSS * of_left[-1] and of_all[:-2].max() <= _LOSS * of_left[:-2].max())
 
 
-def _recentred(
-    sums: NDArray[np.float64], old: tuple[float, float], new: tuple[float, float]
-) -> NDArray[np.float64]:
+def _recentred(moments: Moments, new: tuple[float, ...]) -> NDArray[np.float64]:
+    old, sums = moments.center, moments.sums
     if old == new:
         return sums
-    # (x - new) = (x - old) + (old - new) * 1, and the 1 is an entry of z.
+    # (x - new) = (x - old) + (old - new) * 1, and the 1 is an entry of z. Where the kernel varies, each
+    # monomial at the tap's place stands for that 1: a polynomial of the position of `after`.
+    kh, kw = moments.size
     move = np.eye(sums.shape[-1])
-    move[:-2, -2] = old[0] - new[0]
-    move[-1, -2] = old[1] - new[1]
+    rest = -1 - len(monomials(moments.background))
+    planes = move[:rest].reshape(-1, moments.channels, kh, kw, len(move))
+    steps = np.array(old) - np.array(new)
+    for v, u in np.ndindex(kh, kw):
+        of_tap = shifted(moments.varying, *moments.offset_of(v, u))
+        for channel, step in enumerate(steps[:-1]):
+            entries = planes[:, channel, v, u]
+            entries[:, -2] += step * of_tap[:, 0]
+            entries[:, rest : rest + len(of_tap) - 1] += step * of_tap[:, 1:]
+    move[-1, -2] = steps[-1]
     return np.asarray(move @ sums @ move.T)
 
 

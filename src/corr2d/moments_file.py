@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .borders import Steps
 from .files import replace_file, stat_regular
+from .position import MOST, monomials
 
 if TYPE_CHECKING:
     from .moments import Moments
@@ -25,10 +26,15 @@ def save_moments(moments: "Moments", path: str | os.PathLike[str]) -> None:
     said = {
         "size": moments.size,
         "center": moments.center,
+        "count": moments.count,
         "left_out": moments.left_out,
         "notes": moments.notes,
         "stride": moments.stride,
         "dilation": moments.dilation,
+        "channels": moments.channels,
+        "background": moments.background,
+        "varying": moments.varying,
+        "shape": moments.shape,
     }
     with replace_file(path) as file:
         file.write(
@@ -52,7 +58,7 @@ def load_moments(path: str | os.PathLike[str]) -> dict[str, Any]:
                 raise ValueError(f'"format" must be "{_FORMAT}" and "version" "{_VERSION}".')
             parts = _checked(json.loads(about["said"]))
             parts["sums"] = file.get_tensor("sums")
-            _check_sums(parts["sums"], *parts["size"])
+            _check_sums(parts["sums"], parts)
     except (SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(
             f"{os.fspath(path)!r} is not a file of moments that corr2d can read: {error}"
@@ -60,8 +66,10 @@ def load_moments(path: str | os.PathLike[str]) -> dict[str, Any]:
     return parts
 
 
-def _check_sums(sums: NDArray[Any], kh: int, kw: int) -> None:
-    order = kh * kw + 2
+def _check_sums(sums: NDArray[Any], parts: dict[str, Any]) -> None:
+    kh, kw = parts["size"]
+    planes = len(monomials(parts["varying"])) * parts["channels"]
+    order = planes * kh * kw + len(monomials(parts["background"])) + 1
     if sums.dtype != np.float64 or sums.ndim != 3 or sums.shape[1:] != (order, order):
         raise ValueError(
             f"the sums of a {kh} x {kw} window must be float64 of shape (folds, {order}, {order}), got "
@@ -72,22 +80,39 @@ def _check_sums(sums: NDArray[Any], kh: int, kw: int) -> None:
 
 
 def _checked(said: Any) -> dict[str, Any]:
-    size, center, left_out, notes = (said[key] for key in ("size", "center", "left_out", "notes"))
-    stride, dilation = said["stride"], said["dilation"]
-    for name, pair in (("size", size), ("stride", stride), ("dilation", dilation)):
+    size, stride, dilation, shape = (said[key] for key in ("size", "stride", "dilation", "shape"))
+    pairs = {
+        "size": size,
+        "stride": stride,
+        "dilation": dilation,
+        "shape": [1, 1] if shape is None else shape,
+    }
+    for name, pair in pairs.items():
         if [type(k) for k in pair] != [int, int] or min(pair) < 1:
             raise ValueError(f"`{name}` must be two positive integers, got {pair!r}.")
-    if len(center) != 2 or not all(type(c) in (int, float) and isfinite(c) for c in center):
-        raise ValueError(f"`center` must be two finite numbers, got {center!r}.")
+    counts = {name: said[name] for name in ("count", "channels", "background", "varying")}
+    least = {"count": 0, "channels": 1, "background": said["varying"], "varying": 0}
+    for name, n in counts.items():
+        if type(n) is not int or n < least[name]:
+            raise ValueError(f"`{name}` must be an integer of at least {least[name]}, got {n!r}.")
+    if (shape is None) != (counts["background"] == 0) or counts["background"] > MOST:
+        raise ValueError(f"`shape` must go with a background of degree 1 to {MOST}, got {shape!r}.")
+    center, left_out, notes = (said[key] for key in ("center", "left_out", "notes"))
+    if len(center) != counts["channels"] + 1 or not all(
+        type(c) in (int, float) and isfinite(c) for c in center
+    ):
+        raise ValueError(f"`center` must be a finite number for each channel and one more, got {center!r}.")
     if type(left_out) is not dict or not all(type(n) is int and n >= 0 for n in left_out.values()):
         raise ValueError(f"`left_out` must be counts by reason, got {left_out!r}.")
     if type(notes) is not list or not all(type(note) is str for note in notes):
         raise ValueError(f"`notes` must be texts, got {notes!r}.")
     return {
         "size": tuple(size),
-        "center": (float(center[0]), float(center[1])),
+        "center": tuple(map(float, center)),
+        **counts,
         "left_out": left_out,
         "notes": tuple(notes),
         "stride": Steps(*stride),
         "dilation": Steps(*dilation),
+        "shape": None if shape is None else tuple(shape),
     }

@@ -57,14 +57,19 @@ def choose_size(moments: Moments) -> Choice:
     Raises ValueError if one block holds more than half of the pixels: the others could not predict it.
     """
     counts = moments.sums[:, -2, -2]
-    if counts.max() > max(moments.count / 2, 1):
+    if counts.max() > counts.sum() / 2 and moments.count > 1:
         raise ValueError(
             "`size` must be given: more than half of the pixels that count lie in one block of the "
             "picture, and too few outside it to test a size on."
         )
     kh, kw = moments.size
     sizes = dict.fromkeys((min(k, kh), min(k, kw)) for k in range(1, max(kh, kw) + 1, 2))
-    held_out = {s: _held_out(moments.window(s)) for s in sizes if s[0] * s[1] + 1 <= moments.count / 2}
+    beside = moments.sums.shape[-1] - moments.channels * kh * kw
+    held_out = {
+        s: _held_out(moments.window(s))
+        for s in sizes
+        if moments.channels * s[0] * s[1] + beside - 1 <= moments.count / 2
+    }
     if not held_out:
         return Choice((1, 1), np.inf, 0.0)
     n = counts.sum()

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .borders import NO_STEPS, Steps, reach
+from .position import Frame
 
 Slices = tuple[slice, slice]
 
@@ -46,6 +47,19 @@ class Windows(NamedTuple):
                 f"{tuple(self.stride)} lie inside {before[-2]} x {before[-1]} pixels, got {after[-2:]}."
             )
         return (rows[0], columns[0]), (rows[1], columns[1])
+
+    def frames(self, before: tuple[int, ...], after: tuple[int, ...]) -> tuple[Frame, Frame]:
+        """Give the frames of what `inside` gives; a window's centre lies where its pixel of `after` does."""
+        of_x, of_y = self.inside(before, after)
+        kh, kw = self.size
+        with_border = is_same_sized(before, after, self.stride)
+        outside = (0, 0) if with_border else (kh // 2 * self.dilation.rows, kw // 2 * self.dilation.columns)
+        frame = Frame.over(after[-2:])
+        finer = frame.of_finer(self.stride, outside)
+        return (
+            finer.of_part((of_x[0].start, of_x[1].start)),
+            frame.of_part((of_y[0].start, of_y[1].start)),
+        )
 
     def _along(self, axis: int, before: tuple[int, ...], with_border: bool) -> tuple[slice, slice]:
         step, far = self.stride[axis], reach(self.size, self.dilation)[axis]

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from math import fsum, hypot, inf, nan, sqrt
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ..kernel import Kernel
 from ..moments import Moments
+from ..position import monomials
+from .background import Background
 from .constraints import Constraints, Symmetry
 from .fit import EPS, least_squares
 from .words import how_to_apply, is_identity, too_few, what_is_untold
@@ -51,45 +54,64 @@ def solve(
         If a constraint has no meaning, two of them leave no kernel, or fewer pixels count than there are
         unknowns.
     """
+    if moments.varying:
+        raise ValueError("The kernel of these moments varies: use corr2d.VaryingKernel.of(moments).")
     kh, kw = moments.size
-    taps, n = kh * kw, moments.count
+    channels = moments.channels
+    taps, n = channels * kh * kw, moments.count
     constraints = Constraints.resolve(
-        moments.size, sum=sum, nonnegative=nonnegative, symmetric=symmetric, support=support
+        moments.size, channels, sum=sum, nonnegative=nonnegative, symmetric=symmetric, support=support
     )
     unknowns = taps if constraints is None else len(constraints.groups) - (sum is not None)
-    if n < unknowns + 1:
-        raise ValueError(too_few(moments, unknowns))
-    total = moments.total
+    beside = len(monomials(moments.background)) - 1
+    if n < unknowns + beside + 1:
+        raise ValueError(too_few(moments, unknowns + beside))
+    background = Background.of(moments.total, beside)
+    total = background.left
     fit = least_squares(total) if constraints is None else constraints.fit(total)
     weights, intercept = 0 - fit.coefficients[:taps], -fit.coefficients[taps]  # 0 - 0 is 0, -0 is not
-    center_x, center_y = moments.center
+    center_x, center_y = np.repeat(moments.center[:-1], kh * kw), moments.center[-1]
+    polynomial = background.coefficients(weights)
 
-    freedom = n - fit.rank - 1
+    amount = total[-2, -2]  # of weight: how many count, if all count the same
+    freedom = n - fit.rank - beside - 1
     variance = fit.squared_error / freedom if freedom > 0 else inf
-    spread = total[-1, -1] - total[-1, -2] ** 2 / n
-    mean = total[:taps, -2] / n + center_x
+    # Of `after` as it is: a background that explains it is not counted as unexplained.
+    whole = moments.total[-1]
+    spread = whole[-1] - whole[-2] ** 2 / amount
+    # The windows' mean in the middle of the picture.
+    mean = total[:taps, -2] / amount - background.slopes[:, :-1].T @ background.mean + center_x
     stderr = np.full(taps, inf)
     bias_stderr = inf
     if freedom > 0:
         stderr = np.hypot(np.sqrt(np.diag(fit.inverse)) * sqrt(variance), fit.rounding)
-        bias_stderr = sqrt(variance * (1 / n + max(float(mean @ fit.inverse @ mean), 0.0)))
+        bias_stderr = sqrt(
+            variance * (1 / amount + background.uncertainty + max(float(mean @ fit.inverse @ mean), 0.0))
+        )
         bias_stderr = hypot(bias_stderr, float(np.abs(mean) @ fit.rounding))
     stderr[fit.untold] = inf
     if mean.any() and fit.untold.any():
         bias_stderr = inf
+    of_channels = (kh, kw) if channels == 1 else (1, channels, kh, kw)
+
+    def figure(value: float | NDArray[np.float64] | None) -> Any:
+        """Give it with an axis for the channel of the result, if there are channels."""
+        return value if channels == 1 or value is None else [value]
+
     kernel = Kernel(
-        weights=weights.reshape(kh, kw),
-        bias=float(center_y + intercept - center_x * fsum(weights)),
-        stderr=stderr.reshape(kh, kw),
-        bias_stderr=bias_stderr,
-        rmse=sqrt(fit.squared_error / n),
-        noise=sqrt(variance),
+        weights=weights.reshape(of_channels),
+        bias=figure(float(center_y + intercept - polynomial @ background.mean - fsum(center_x * weights))),
+        background=figure(polynomial if beside else None),
+        stderr=stderr.reshape(of_channels),
+        bias_stderr=figure(bias_stderr),
+        rmse=figure(sqrt(fit.squared_error / amount)),
+        noise=figure(sqrt(variance)),
         # A constant `after` leaves of its spread what rounding makes of zero (test_constant_after_has_no_r2).
-        r2=1 - fit.squared_error / spread if spread > 8 * EPS * total[-1, -1] else nan,
+        r2=figure(1 - fit.squared_error / spread if spread > 8 * EPS * whole[-1] else nan),
         used=n,
         left_out=moments.left_out,
-        condition=fit.condition,
-        rank=fit.rank,
+        condition=figure(fit.condition),
+        rank=figure(fit.rank),
     )
     return kernel.with_notes(
         *moments.notes,

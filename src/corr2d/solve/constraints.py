@@ -33,6 +33,7 @@ class Constraints:
     def resolve(
         cls,
         size: tuple[int, int],
+        channels: int,
         *,
         sum: Any,  # noqa: A002 (the word for it)
         nonnegative: Any,
@@ -52,6 +53,7 @@ class Constraints:
         labels = _equal_taps(size, symmetric)
         groups = np.array([labels == label for label in np.unique(labels)])
         groups = groups[(groups <= allowed).all(axis=1)]  # zero in one place is zero in all that are equal
+        groups = np.kron(np.eye(channels, dtype=np.bool_), groups)
         if len(groups) == 0 and sum:
             raise ValueError(f"`support` leaves no tap that could sum to {sum}.")
         return cls(size, None if sum is None else float(sum), bool(nonnegative), groups)

@@ -14,12 +14,13 @@ from .fit import Fit, centred, rounding_of
 def too_few(moments: Moments, unknowns: int) -> str:
     """Say why there is no answer."""
     kh, kw = moments.size
+    of_channels = f" of {moments.channels} channels" if moments.channels > 1 else ""
     reasons = ", ".join(f"{n} {reason}" for reason, n in moments.left_out.items() if n)
     why = f" ({reasons} were left out)" if reasons else ""
     hint = " Pass clip=None if the ends of the range are data." if "clipped" in reasons else ""
     return (
-        f"A {kh} x {kw} kernel with a bias has {unknowns + 1} unknowns, but only {moments.count} pixels "
-        f"count{why}. Take a smaller size or larger pictures.{hint}"
+        f"A {kh} x {kw} kernel{of_channels} with a bias has {unknowns + 1} unknowns, but only "
+        f"{moments.count} pixels count{why}. Take a smaller size or larger pictures.{hint}"
     )
 
 
@@ -33,7 +34,7 @@ def how_to_apply(moments: Moments) -> list[str]:
 def what_is_untold(moments: Moments, total: NDArray[np.float64], fit: Fit) -> list[str]:
     """Say what the pair leaves open, if it leaves anything open."""
     kh, kw = moments.size
-    taps = kh * kw
+    taps = moments.channels * kh * kw
     if fit.rank == fit.free:
         return []
     if np.diag(centred(total))[:taps].max() <= rounding_of(total):
@@ -45,16 +46,20 @@ def what_is_untold(moments: Moments, total: NDArray[np.float64], fit: Fit) -> li
         i, j = pairs, pairs + step
         return bool(np.any(variance[i] + variance[j] - 2 * gram[i, j] > rounding_of(total)))
 
-    grid = np.arange(taps).reshape(kh, kw)
+    grid = np.arange(taps).reshape(-1, kh, kw)
     notes = []
-    if kh > 1 and not varies(kw, grid[:-1].ravel()):
+    if kh > 1 and not varies(kw, grid[:, :-1].ravel()):
         notes.append(
             "`before` does not change from row to row: the pair tells only the sum of each kernel column."
         )
-    if kw > 1 and not varies(1, grid[:, :-1].ravel()):
+    if kw > 1 and not varies(1, grid[:, :, :-1].ravel()):
         notes.append(
             "`before` does not change from column to column: the pair tells only the sum of each kernel row."
         )
+    middle = grid[:, kh // 2, kw // 2]
+    of_middle = centred(total)[np.ix_(middle, middle)]
+    if moments.channels > 1 and np.linalg.matrix_rank(of_middle, hermitian=True) < moments.channels:
+        notes.append("The channels of `before` are not independent: the pair does not tell what each adds.")
     of_what = "taps' directions" if fit.free == taps else "directions that the constraints leave"
     return notes or [
         f"The pair determines {fit.rank} of the {fit.free} {of_what}; of the kernels that fit, this is "
@@ -64,6 +69,8 @@ def what_is_untold(moments: Moments, total: NDArray[np.float64], fit: Fit) -> li
 
 def is_identity(kernel: Kernel, moments: Moments, total: NDArray[np.float64]) -> list[str]:
     """Say so, if the kernel changes nothing."""
+    if kernel.weights.ndim != 2:
+        return []
     kh, kw = kernel.weights.shape
     identity = np.zeros((kh, kw))
     identity[kh // 2, kw // 2] = 1

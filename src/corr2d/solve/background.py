@@ -1,0 +1,46 @@
+"""A bias that is a polynomial of the position, taken out of the sums before the kernel is fitted."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .fit import EPS
+
+
+@dataclass(frozen=True)
+class Background:
+    """What the monomials of the position explain of the windows and of the pixel.
+
+    Least squares on what they leave gives the same kernel as least squares on everything (Frisch & Waugh
+    1933). The monomials are taken about their mean, so that the constant stays what it is.
+    """
+
+    left: NDArray[np.float64]  # the sums of z z^T, z = (windows, 1, pixel), less what the monomials explain
+    slopes: NDArray[np.float64]  # (monomials, windows + 1): what they explain of each window and the pixel
+    mean: NDArray[np.float64]  # of each monomial
+    uncertainty: float  # of the constant at (0, 0), beside that at the mean: its variance over the noise's
+
+    @classmethod
+    def of(cls, total: NDArray[np.float64], monomials: int) -> "Background":
+        """Take so many monomials, but for the constant, out of the sums of (windows, monomials, 1, pixel)."""
+        n, taps = total[-2, -2], len(total) - 2 - monomials
+        if monomials == 0:
+            return cls(total, np.zeros((0, taps + 1)), np.zeros(0), 0.0)
+        mean = total[taps:-2, -2] / n
+        about_mean = total - np.outer(total[:, -2], total[-2]) / n
+        of_monomials = about_mean[taps:-2, taps:-2]
+        rest = np.r_[:taps, len(total) - 2, len(total) - 1]
+        with_rest = about_mean[taps:-2][:, rest]
+        # Where the pixels that count lie in a line, monomials are alike: the smallest polynomial is taken.
+        values, vectors = np.linalg.eigh(of_monomials)
+        told = values > 8 * monomials * EPS * n
+        inverse = (vectors[:, told] / values[told]) @ vectors[:, told].T
+        slopes = inverse @ with_rest
+        slopes[:, taps] = 0  # of the 1
+        left = total[np.ix_(rest, rest)] - with_rest.T @ slopes
+        return cls(left, np.delete(slopes, taps, axis=1), mean, float(mean @ inverse @ mean))
+
+    def coefficients(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give the background, one coefficient for each monomial, that goes with the weights of a kernel."""
+        return np.asarray(self.slopes[:, -1] - self.slopes[:, :-1] @ weights)

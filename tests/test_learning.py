@@ -595,7 +595,8 @@ REFUSED = {
         ValueError,
         ([(X, Y)],),
         {"where": np.ones((4, 8), bool)},
-        "`where` belongs to one pair. In several pairs, leave pixels out by making them NaN.",
+        "`where` belongs to one pair. In several pairs, leave pixels out by making them NaN, or add up "
+        "`Moments`.",
     ),
     "no pair": (ValueError, ([],), {}, "`before` must hold at least one pair (before, after), got none."),
     "no pair in a stream": (

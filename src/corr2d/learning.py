@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .borders import Steps, resolve_steps
-from .dtypes import as_image, channels_first
+from .colours import Colours
+from .dtypes import as_image
 from .kernel import Kernel
-from .moments import Clip, Moments, resolve_where
+from .moments import Clip, Moments
+from .robust import Loss, resolve_loss, robust
 from .size import LARGEST, choose_size, explains, largest_window
 from .solve import solve
 from .solve.constraints import Symmetry
@@ -32,8 +34,12 @@ def learn(
     dilation: int | tuple[int, int] = 1,
     channel_axis: int | None = None,
     per_channel: bool = False,
+    mix: bool = False,
     where: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
     clip: Clip = "auto",
+    background: int = 0,
+    loss: Loss = "squared",
     sum: float | None = None,  # noqa: A002 (the word for it)
     nonnegative: bool = False,
     symmetric: Symmetry | Sequence[Symmetry] | None = None,
@@ -60,11 +66,21 @@ def learn(
         The axis of the colours, as in `corr2d`.
     per_channel : bool
         One kernel for each channel, in place of one for all.
+    mix : bool
+        One kernel from each channel of `before` to each of `after`, which may be more or fewer.
     where : bool array that broadcasts to `after`, optional
         The pixels of `after` that count. Pixels of `before` are left out by making them NaN.
+    weights : array that broadcasts to `after`, optional
+        How much each pixel of `after` counts: one over the variance of its noise, up to a factor.
     clip : "auto", (low, high) or None
         Pixels of `after` at or beyond these values were cut off and do not count. "auto": the ends of the
         range of an integer type, nothing for floats.
+    background : int
+        Degree, 0 to 3, of the polynomial in position that the bias is: 1 for a slope of light. See
+        `Kernel.background`.
+    loss : {"squared", "huber", "tukey"}
+        What is summed over the pixels. "huber" counts those far off less, "tukey" in the end not at all
+        (`corr2d.robust`). All pairs are then kept in memory.
     sum : float, optional
         What the taps sum to: 1 for a filter that keeps the level, 0 for one that keeps none of it.
     nonnegative : bool
@@ -96,34 +112,42 @@ def learn(
     >>> learn(X, corr2d(X, [[1, -1]])).weights
     array([[ 1., -1.]])
     """
-    pairs = _as_pairs(before, after, where)
+    pairs = _as_pairs(before, after, where=where, weights=weights)
     if support is not None and size is None:
         size = _size_of(support)
+    colours = Colours.resolve(channel_axis, per_channel=per_channel, mix=mix)
     steps, gaps = resolve_steps(stride, "stride"), resolve_steps(dilation, "dilation")
+    options: dict[str, Any] = {"stride": steps, "dilation": gaps, "clip": clip, "background": background}
     fit = partial(solve, sum=sum, nonnegative=nonnegative, symmetric=symmetric, support=support)
-    if per_channel and channel_axis is None:
-        raise ValueError("`per_channel` needs `channel_axis`, to know where the colours are.")
 
     def measure(pairs: Iterable[_Pair], size: int | tuple[int, int] | None) -> list[Moments]:
         # By map, not a generator, which would keep a pair while the next one is made
         # (test_one_pair_at_a_time).
         def measured(pair: _Pair) -> list[Moments]:
-            return _measure_pair(
-                *pair, channel_axis, per_channel, where, size=size, stride=steps, dilation=gaps, clip=clip
-            )
+            return [part.moments(size=size, **options) for part in colours.parts(*pair, where, weights)]
 
         total = reduce(_added, map(measured, pairs), None)
         if total is None:
             raise ValueError("`before` must hold at least one pair (before, after), got none.")
         return total
 
-    if size is None:
+    notes: list[str] = []
+    resolve_loss(loss)
+    if size is None or loss != "squared":
         pairs = pictures = [(as_image(x, "before"), as_image(y, "after")) for x, y in pairs]
-        size = _told_size(pictures, channel_axis, steps, gaps)
-        if size is None and pictures:
-            parts, notes = _choose(pictures, channel_axis, steps, gaps, measure)
-            return _stacked([fit(moments) for moments in parts], notes)
-    return _stacked([fit(moments) for moments in measure(pairs, size)])
+    if size is None:
+        size = _told_size(pictures, colours, steps, gaps)
+    if size is None and pictures:
+        found, notes = _choose(pictures, colours, steps, gaps, measure)
+    else:
+        found = measure(pairs, size)
+    if loss == "squared":
+        return colours.stacked([fit(moments) for moments in found], notes)
+    parts = zip(*(colours.parts(*pair, where, weights) for pair in pictures), strict=True)
+    kernels = [
+        robust(moments, some, loss, fit, **options) for moments, some in zip(found, parts, strict=True)
+    ]
+    return colours.stacked(kernels, notes)
 
 
 def _size_of(support: ArrayLike) -> tuple[int, int]:
@@ -133,13 +157,15 @@ def _size_of(support: ArrayLike) -> tuple[int, int]:
     return shape
 
 
-def _as_pairs(before: Any, after: Any, where: Any) -> Iterable[_Pair]:
+def _as_pairs(before: Any, after: Any, **of_one: Any) -> Iterable[_Pair]:
     if after is not None:
         return [(before, after)]
-    if where is not None:
-        raise ValueError(
-            "`where` belongs to one pair. In several pairs, leave pixels out by making them NaN."
-        )
+    for name, given in of_one.items():
+        if given is not None:
+            raise ValueError(
+                f"`{name}` belongs to one pair. In several pairs, leave pixels out by making them NaN, or "
+                f"add up `Moments`."
+            )
     if not isinstance(before, Iterable):
         raise TypeError(
             f"Without `after`, `before` must be an iterable of pairs (before, after), got "
@@ -158,13 +184,12 @@ def _as_pair(pair: Any) -> _Pair:
 
 
 def _told_size(
-    pairs: list[tuple[NDArray[Any], NDArray[Any]]], channel_axis: int | None, stride: Steps, dilation: Steps
+    pairs: list[tuple[NDArray[Any], NDArray[Any]]], colours: Colours, stride: Steps, dilation: Steps
 ) -> tuple[int, int] | None:
     """Give the size that the pairs with a smaller `after` tell, if any does."""
     told: dict[tuple[int, int], None] = {}
     for x, y in pairs:
-        before = channels_first(x, channel_axis, "before").shape
-        after = channels_first(y, channel_axis, "after").shape
+        before, after = colours.shapes(x, y)
         size = told_size(before, after, stride, dilation)
         if size is not None:
             told[size] = None
@@ -177,32 +202,9 @@ def _told_size(
     return next(iter(told), None)
 
 
-def _measure_pair(
-    before: ArrayLike,
-    after: ArrayLike,
-    channel_axis: int | None,
-    per_channel: bool,
-    where: Any,
-    **options: Any,
-) -> list[Moments]:
-    """Give one Moments for all channels, or one for each."""
-    if not per_channel:
-        return [Moments.of(before, after, channel_axis=channel_axis, where=where, **options)]
-    x = channels_first(as_image(before, "before"), channel_axis, "before")
-    y = channels_first(as_image(after, "after"), channel_axis, "after")
-    if len(x) != len(y) or len(x) == 0:
-        raise ValueError(
-            f"`before` and `after` must have the same channels, at least one, got {len(x)} and {len(y)}."
-        )
-    masks = [None] * len(x)
-    if where is not None:
-        masks = list(resolve_where(where, np.shape(after), channel_axis))
-    return [Moments.of(*pair, where=mask, **options) for *pair, mask in zip(x, y, masks, strict=True)]
-
-
 def _choose(
     pairs: list[tuple[NDArray[Any], NDArray[Any]]],
-    channel_axis: int | None,
+    colours: Colours,
     stride: Steps,
     dilation: Steps,
     measure: _Measure,
@@ -212,7 +214,7 @@ def _choose(
     What the larger window leaves out at the border stays out: if the kernel is larger than the chosen size
     after all, that ring depends on the padding (test_the_ring_around_the_tried_window_does_not_count).
     """
-    shapes = [channels_first(x, channel_axis, "before").shape[-2:] for x, _ in pairs]
+    shapes = [colours.shapes(x, y)[0][-2:] for x, y in pairs]
     for stage in _STAGES:
         window = largest_window(shapes, stage, stride, dilation)
         parts = measure(pairs, window)
@@ -239,17 +241,3 @@ def _added(some: list[Moments] | None, more: list[Moments]) -> list[Moments]:
     if len(some) != len(more):
         raise ValueError(f"All pairs must have the same channels, got {len(some)} and {len(more)}.")
     return [a + b for a, b in zip(some, more, strict=True)]
-
-
-def _stacked(kernels: list[Kernel], notes: Iterable[str] = ()) -> Kernel:
-    """Make one kernel with channels of several without; one alone stays as it is."""
-    if len(kernels) == 1:
-        return kernels[0].with_notes(*notes)
-    figures: dict[str, Any] = {
-        name: np.stack([getattr(kernel, name) for kernel in kernels])
-        for name in ("weights", "bias", "stderr", "bias_stderr", "rmse", "noise", "r2", "condition", "rank")
-    }
-    left_out = {reason: sum(k.left_out[reason] for k in kernels) for reason in kernels[0].left_out}
-    words = [f"channel {c}: {note}" for c, kernel in enumerate(kernels) for note in kernel.notes]
-    used = sum(kernel.used or 0 for kernel in kernels)
-    return Kernel(**figures, used=used, left_out=left_out, notes=(*words, *notes))

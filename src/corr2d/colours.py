@@ -1,0 +1,100 @@
+"""Which colours of a pair make one kernel: all alike, each its own, or all of them each one of the result."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .dtypes import as_image, channels_first
+from .kernel import Kernel
+from .moments import Moments, resolve_weights, resolve_where
+
+_FIGURES = ("bias", "stderr", "bias_stderr", "rmse", "noise", "r2", "condition", "rank", "background")
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one kernel is made of."""
+
+    before: ArrayLike
+    after: ArrayLike
+    channel_axis: int | None
+    mix: bool
+    where: Any
+    weights: Any
+
+    def moments(self, **options: Any) -> Moments:
+        """Measure it."""
+        return Moments.of(
+            self.before, self.after, channel_axis=self.channel_axis, mix=self.mix, where=self.where,
+            weights=self.weights, **options,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Colours:
+    """How a pair's channels are taken."""
+
+    axis: int | None
+    way: Literal["alike", "each", "mix"]
+
+    @classmethod
+    def resolve(cls, channel_axis: int | None, *, per_channel: bool, mix: bool) -> "Colours":
+        """Check what the user gave."""
+        if per_channel and mix:
+            raise ValueError("`per_channel` and `mix` exclude each other. Leave one out.")
+        name = "per_channel" if per_channel else "mix"
+        if (per_channel or mix) and channel_axis is None:
+            raise ValueError(f"`{name}` needs `channel_axis`, to know where the colours are.")
+        return cls(channel_axis, "each" if per_channel else "mix" if mix else "alike")
+
+    def shapes(self, before: NDArray[Any], after: NDArray[Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Give the shapes that must fit each other, rows and columns last."""
+        x = channels_first(before, self.axis, "before").shape
+        y = channels_first(after, self.axis, "after").shape
+        return (x[1:], y[1:]) if self.way == "mix" else (x, y)
+
+    def parts(self, before: ArrayLike, after: ArrayLike, where: Any, weights: Any) -> list[Part]:
+        """Give what each kernel is made of."""
+        if self.way == "alike":
+            return [Part(before, after, self.axis, False, where, weights)]
+        x = channels_first(as_image(before, "before"), self.axis, "before")
+        y = channels_first(as_image(after, "after"), self.axis, "after")
+        masks, factors = [None] * len(y), [None] * len(y)
+        if where is not None:
+            masks = list(resolve_where(where, np.shape(after), self.axis))
+        if weights is not None:
+            factors = list(resolve_weights(weights, np.shape(after), self.axis))
+        mix = self.way == "mix"
+        if min(len(x), len(y)) == 0 or (len(x) != len(y) and not mix):
+            which = "channels" if mix else "the same channels, at least one"
+            raise ValueError(f"`before` and `after` must have {which}, got {len(x)} and {len(y)}.")
+        of_each = zip(y, masks, factors, strict=True)
+        if mix:
+            return [Part(x, channel, 0, True, *rest) for channel, *rest in of_each]
+        return [Part(a, b, None, False, *rest) for a, (b, *rest) in zip(x, of_each, strict=True)]
+
+    def stacked(self, kernels: list[Kernel], notes: list[str]) -> Kernel:
+        """Make one kernel with channels of those of the parts; one of all colours alike stays as it is."""
+        if len(kernels) == 1 and self.way != "mix":
+            return kernels[0].with_notes(*notes)
+        kh, kw = kernels[0].size
+        taps = (-1, kh, kw) if self.way == "mix" else (kh, kw)
+        figures: dict[str, Any] = {"weights": np.stack([k.weights.reshape(taps) for k in kernels])}
+        for name in _FIGURES:
+            each = [getattr(kernel, name) for kernel in kernels]
+            if each[0] is None:
+                continue
+            if name == "stderr":
+                figures[name] = np.stack([np.reshape(value, taps) for value in each])
+            else:
+                ndim = int(name == "background")
+                figures[name] = np.stack([np.reshape(v, np.shape(v)[np.ndim(v) - ndim :]) for v in each])
+        left_out = {
+            reason: sum(k.left_out.get(reason, 0) for k in kernels)
+            for reason in dict.fromkeys(reason for k in kernels for reason in k.left_out)
+        }
+        words = [f"channel {c}: {note}" for c, kernel in enumerate(kernels) for note in kernel.notes]
+        used = sum(kernel.used or 0 for kernel in kernels)
+        return Kernel(**figures, used=used, left_out=left_out, notes=(*words, *notes))

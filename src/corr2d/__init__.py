@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from .learning import learn
     from .moments import Moments
     from .planning import Plan, plan
+    from .varying import VaryingKernel, learn_varying
 
-__all__ = ["Kernel", "Moments", "Plan", "corr2d", "learn", "plan"]
+__all__ = ["Kernel", "Moments", "Plan", "VaryingKernel", "corr2d", "learn", "learn_varying", "plan"]
 __version__ = "0.1.0"
 
 # Imported at first use: `corr2d --help` would otherwise wait 0.2 s for NumPy
@@ -28,6 +29,8 @@ _HOME = {
     "learn": "learning",
     "Plan": "planning",
     "plan": "planning",
+    "VaryingKernel": "varying",
+    "learn_varying": "varying",
 }
 
 

@@ -1,0 +1,244 @@
+"""Kernels that vary across the picture, as those of lenses and telescopes do."""
+
+from dataclasses import dataclass, field
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .borders import Mode, Padding, resolve_mode, resolve_padding
+from .correlate import correlate
+from .dtypes import as_image, result_dtype
+from .kernel import Kernel
+from .moments import Clip, Moments
+from .position import Frame, degree_of, monomials, polynomial, shifted
+from .solve.background import Background
+from .solve.fit import Fit, least_squares
+from .solve.words import too_few
+
+
+@dataclass(frozen=True, eq=False)
+class VaryingKernel:
+    """A kernel and bias that are polynomials of the position.
+
+    ``out = level + sum over k of m_k * corr2d(image, weights[k])``
+
+    with m_k the monomials 1, y, x, yy, yx, xx, … and rows and columns of the picture running from -1 to 1.
+    What astronomers fit to subtract one night's picture from another's (Alard 2000); here every tap is free.
+
+    Attributes
+    ----------
+    weights : (monomials, kh, kw) array
+        One fixed kernel for each monomial.
+    levels : (monomials,) array
+        The coefficients of the bias.
+    shape : (h, w)
+        Of the pictures that it was learned from and can be run over.
+    covariance : (kh, kw, monomials, monomials) array
+        Of the coefficients of each tap; infinite where the pair does not determine one.
+    noise, rmse, r2, used, left_out, rank, notes
+        As those of `Kernel`.
+    """
+
+    weights: NDArray[np.float64]
+    levels: NDArray[np.float64]
+    shape: tuple[int, int]
+    covariance: NDArray[np.float64]
+    noise: float
+    rmse: float
+    r2: float
+    used: int
+    rank: int
+    left_out: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, moments: Moments) -> "VaryingKernel":
+        """Fit it to ``Moments.of(..., varying=degree)``, by least squares.
+
+        A kernel that is a polynomial of the position of its taps' pixels is one of the position of the result
+        too. So the windows of each monomial times `before` are taken for those of more channels, and the
+        answer is exact.
+
+        Raises ValueError if the moments are of a kernel that does not vary, have channels, a stride or a
+        dilation, or too few pixels count.
+        """
+        if not moments.varying or moments.shape is None:
+            raise ValueError("These moments are of a kernel that does not vary: use `Moments.solve`.")
+        if moments.channels > 1 or max(*moments.stride, *moments.dilation) > 1:
+            raise ValueError("A kernel that varies has no channels, stride or dilation. Leave them out.")
+        beside = len(monomials(moments.background)) - 1
+        unknowns = moments.sums.shape[-1] - 2
+        if moments.count < unknowns + 1:
+            raise ValueError(too_few(moments, unknowns))
+        background = Background.of(moments.total, beside)
+        fit = least_squares(background.left)
+        weights, covariance = _of_position(moments, fit)
+        found = 0 - fit.coefficients[:-2]
+        coefficients = background.coefficients(found)
+        levels = np.append(-fit.coefficients[-2] - coefficients @ background.mean, coefficients)
+        levels[0] += moments.center[-1]
+        levels[: len(weights)] -= moments.center[0] * weights.sum(axis=(1, 2))
+
+        amount, last = moments.total[-2, -2], moments.total[-1]
+        freedom = moments.count - fit.rank - beside - 1
+        variance = fit.squared_error / freedom if freedom > 0 else np.inf
+        spread = float(last[-1] - last[-2] ** 2 / amount)
+        notes = list(moments.notes)
+        if fit.rank < fit.free:
+            notes.append(
+                f"The pair determines {fit.rank} of the {fit.free} directions of kernels that vary so; of "
+                f"those that fit, this is the smallest."
+            )
+        return cls(
+            weights=weights,
+            levels=levels,
+            shape=moments.shape,
+            covariance=covariance * variance,
+            noise=sqrt(variance),
+            rmse=sqrt(fit.squared_error / amount),
+            r2=1 - fit.squared_error / spread if spread > 0 else np.nan,
+            used=moments.count,
+            rank=fit.rank,
+            left_out=moments.left_out,
+            notes=tuple(notes),
+        )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The kernel's (kh, kw)."""
+        return self.weights.shape[-2], self.weights.shape[-1]
+
+    def at(self, y: float, x: float) -> Kernel:
+        """Give the kernel, its bias and its error bars at one place, in pixels of `after`."""
+        place = self._places(y, x)
+        powers = monomials(degree_of(len(self.weights)))
+        values = np.array([float(place[0]) ** i * float(place[1]) ** j for i, j in powers])
+        variance = np.einsum("vukm,k,m->vu", np.nan_to_num(self.covariance, posinf=0), values, values)
+        untold = np.isinf(self.covariance).any(axis=(2, 3))
+        return Kernel(
+            np.tensordot(values, self.weights, 1),
+            bias=float(polynomial(self.levels, *place)),
+            stderr=np.where(untold, np.inf, np.sqrt(np.maximum(variance, 0))),
+        )
+
+    def _places(self, y: ArrayLike, x: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        frame = Frame.over(self.shape)
+        return (
+            (np.asarray(y, np.float64) - frame.middle_row) * frame.per_row,
+            (np.asarray(x, np.float64) - frame.middle_column) * frame.per_column,
+        )
+
+    def __call__(
+        self,
+        image: ArrayLike,
+        *,
+        padding: Padding = "valid",
+        mode: Mode = "constant",
+        cval: float = 0.0,
+        threads: int | None = None,
+    ) -> NDArray[Any]:
+        """Run it over a picture: the fixed kernels, each weighted by its monomial, plus the level.
+
+        Parameters
+        ----------
+        image : (h, w) array
+            Of the shape of `before` in the pair.
+        padding, mode, cval, threads
+            As in `corr2d`.
+
+        Returns
+        -------
+        (h', w') array
+            float32 or float64, as of `corr2d`; summed in float64.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `corr2d`, and if the picture is of another shape.
+        """
+        pixels = as_image(image)
+        (h, w), (kh, kw) = self.shape, self.size
+        within = (0, 0) if pixels.shape == (h, w) else (kh // 2, kw // 2)
+        if pixels.shape not in ((h, w), (h + kh - 1, w + kw - 1)):
+            raise ValueError(
+                f"`image` must have the shape that this kernel varies over, {(h, w)}, or be larger by its "
+                f"border, got {pixels.shape}."
+            )
+        border = resolve_mode(mode, cval, padding)
+        pads = resolve_padding(padding, self.size)
+        options: dict[str, Any] = {"border": border, "cval": cval, "threads": threads, "dtype": np.float64}
+        result: Any = 0.0
+        for weights, (i, j) in zip(self.weights, monomials(degree_of(len(self.weights))), strict=True):
+            part = correlate(pixels, weights, pads, **options)
+            rows = np.arange(part.shape[0])[:, None] + kh // 2 - pads.top - within[0]
+            columns = np.arange(part.shape[1]) + kw // 2 - pads.left - within[1]
+            y, x = self._places(rows, columns)
+            part *= y**i
+            part *= x**j
+            result = result + part
+        result += polynomial(self.levels, y, x)
+        return np.asarray(result.astype(result_dtype(pixels.dtype, None), copy=False))
+
+
+def learn_varying(
+    before: ArrayLike,
+    after: ArrayLike,
+    *,
+    degree: int = 1,
+    size: int | tuple[int, int] | None = None,
+    where: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    clip: Clip = "auto",
+    background: int = 0,
+) -> VaryingKernel:
+    """Find the kernel, varying across the picture, that turns `before` into `after`, by least squares.
+
+    Parameters
+    ----------
+    before, after : (h, w) array
+        As in `learn`.
+    degree : int
+        Of the polynomial in position that each tap is, 1 to 3. The bias has at least that degree.
+    size, where, weights, clip, background
+        As in `learn`; the size of a same-sized pair must be given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `learn`.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.random((40, 50))
+    >>> y = x * np.linspace(1, 3, 50)  # a gain that grows from left to right
+    >>> k = learn_varying(x, y, size=1)
+    >>> k.at(20, 0).weights.round(6), k.at(20, 49).weights.round(6)
+    (array([[1.]]), array([[3.]]))
+    """
+    if degree == 0:
+        raise ValueError("`degree` must be 1 to 3, got 0. A kernel that does not vary is found by `learn`.")
+    moments = Moments.of(
+        before, after, size=size, where=where, weights=weights, clip=clip, background=background,
+        varying=degree,
+    )  # fmt: skip
+    return VaryingKernel.of(moments)
+
+
+def _of_position(moments: Moments, fit: Fit) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give weights and covariances (over the noise's variance) as polynomials of the result's position."""
+    kh, kw = moments.size
+    count = len(monomials(moments.varying))
+    found = (0 - fit.coefficients[:-2]).reshape(count, kh, kw)
+    entries = np.arange(found.size).reshape(found.shape)
+    weights, covariance = np.empty_like(found), np.empty((kh, kw, count, count))
+    for v, u in np.ndindex(kh, kw):
+        change = shifted(moments.varying, *moments.offset_of(v, u))
+        weights[:, v, u] = change.T @ found[:, v, u]
+        of_tap = entries[:, v, u]
+        covariance[v, u] = change.T @ fit.inverse[np.ix_(of_tap, of_tap)] @ change
+        if fit.untold[of_tap].any():
+            covariance[v, u] = np.inf
+    return weights, covariance

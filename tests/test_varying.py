@@ -1,0 +1,131 @@
+"""Kernels that vary across the picture."""
+
+import numpy as np
+import pytest
+from numpy.lib.stride_tricks import sliding_window_view
+
+from corr2d import Moments, VaryingKernel, corr2d, learn, learn_varying
+
+POWERS = [(0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2), (3, 0), (2, 1), (1, 2), (0, 3)]
+COUNT = {1: 3, 2: 6, 3: 10}
+
+
+def monomials(degree, shape):
+    y = ((2 * np.arange(shape[0]) + 1) / shape[0] - 1)[:, None]
+    x = ((2 * np.arange(shape[1]) + 1) / shape[1] - 1)[None, :]
+    return np.array([y**i * x**j for i, j in POWERS[: COUNT[degree]]])
+
+
+def varying_pair(degree, size, *, seed=0, shape=(70, 80), offset=0.0, padding="same"):
+    rng = np.random.default_rng(seed)
+    kernels = rng.normal(size=(COUNT[degree], *size))
+    x = rng.normal(size=shape) * 50 + offset
+    planes = np.array([corr2d(x, k, padding=padding) for k in kernels])
+    return x, (monomials(degree, planes.shape[1:]) * planes).sum(axis=0), kernels
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("size", [(1, 1), (3, 3), (4, 5)], ids=str)
+@pytest.mark.parametrize("degree", [1, 2, 3])
+def test_kernel_comes_back_and_makes_after_again(degree, size, padding):
+    x, y, kernels = varying_pair(degree, size, padding=padding)
+    k = learn_varying(x, y, degree=degree, size=size)
+    np.testing.assert_allclose(k.weights, kernels, atol=1e-10)
+    np.testing.assert_allclose(k.levels, 0, atol=1e-8)
+    if padding == "valid":
+        np.testing.assert_allclose(k(x), y, atol=1e-8)
+    else:
+        top, left = size[0] // 2, size[1] // 2
+        inside = slice(top, top + 71 - size[0]), slice(left, left + 81 - size[1])
+        np.testing.assert_allclose(k(x, padding="same", mode="wrap")[inside], y[inside], atol=1e-8)
+        np.testing.assert_allclose(k(x), y[inside], atol=1e-8)
+    at = k.at(5, 60)
+    values = monomials(degree, y.shape)[:, 5, 60]
+    np.testing.assert_allclose(at.weights, np.tensordot(values, kernels, 1), atol=1e-10)
+
+
+def test_offsets_stay_in_the_level():
+    x, y, kernels = varying_pair(1, (3, 3), offset=1e4)
+    k = learn_varying(x, y + 7, size=3)
+    np.testing.assert_allclose(k.weights, kernels, atol=1e-8)
+    assert k.at(35, 40).bias == pytest.approx(7, abs=1e-3)
+
+
+def test_figures_agree_with_an_explicit_fit():
+    x, y, _ = varying_pair(2, (3, 2), shape=(40, 44), padding="valid")
+    y = y + np.random.default_rng(1).normal(size=y.shape)
+    where = np.random.default_rng(2).random(y.shape) < 0.8
+    k = learn_varying(x, y, degree=2, where=where)
+    terms = monomials(2, y.shape).reshape(6, -1).T
+    windows = sliding_window_view(x, (3, 2)).reshape(y.size, 6)
+    matrix = np.column_stack([(terms[:, :, None] * windows[:, None, :]).reshape(y.size, 36), terms])[
+        where.ravel()
+    ]
+    solution, *_ = np.linalg.lstsq(matrix, y[where], rcond=None)
+    rest = y[where] - matrix @ solution
+    variance = rest @ rest / (len(rest) - 42)
+    np.testing.assert_allclose(k.weights.ravel(), solution[:36], atol=1e-9)
+    np.testing.assert_allclose(k.levels, solution[36:], atol=1e-9)
+    assert k.noise == pytest.approx(np.sqrt(variance))
+    assert k.used == where.sum()
+    covariance = (variance * np.linalg.inv(matrix.T @ matrix))[:36, :36].reshape(6, 6, 6, 6)
+    values = monomials(2, y.shape)[:, 30, 3]
+    expected = np.sqrt(np.einsum("kala,k,l->a", covariance, values, values)).reshape(3, 2)
+    np.testing.assert_allclose(k.at(30, 3).stderr, expected, rtol=1e-8)
+
+
+def test_moments_of_frames_add_up():
+    frames = [varying_pair(1, (3, 3), seed=0, offset=offset)[:2] for offset in (0.0, 300.0)]
+    parts = [Moments.of(*frame, size=3, varying=1) for frame in frames]
+    assert parts[0].center != parts[1].center
+    kernels = varying_pair(1, (3, 3), seed=0)[2]
+    for total in (parts[0] + parts[1], parts[1] + parts[0]):
+        found = VaryingKernel.of(total)
+        np.testing.assert_allclose(found.weights, kernels, atol=1e-9)
+        np.testing.assert_allclose(found.levels, 0, atol=1e-6)
+
+
+def test_saved_moments_give_the_same_kernel(tmp_path):
+    x, y, _ = varying_pair(2, (3, 3))
+    moments = Moments.of(x, y, size=3, varying=2)
+    moments.save(tmp_path / "m.safetensors")
+    loaded = VaryingKernel.of(Moments.load(tmp_path / "m.safetensors"))
+    np.testing.assert_array_equal(loaded.weights, VaryingKernel.of(moments).weights)
+
+
+def test_a_blur_that_grows_to_the_right_is_better_followed():
+    x = np.random.default_rng(0).integers(20, 236, (120, 160)).astype(np.uint8)
+    sharp, soft = np.zeros((3, 3)), np.full((3, 3), 1 / 9)
+    sharp[1, 1] = 1
+    share = np.linspace(0, 1, 160)
+    y = np.rint(corr2d(x, sharp, padding="same") * (1 - share) + corr2d(x, soft, padding="same") * share)
+    fixed, k = learn(x, y.astype(np.uint8), size=3), learn_varying(x, y.astype(np.uint8), size=3)
+    assert k.noise < fixed.noise / 20
+    np.testing.assert_allclose(k.at(60, 159).weights, soft, atol=1e-2)
+
+
+def test_stripes_leave_bars_infinite():
+    x = np.tile(np.random.default_rng(0).random(50), (40, 1))
+    k = learn_varying(x, corr2d(x, np.ones((3, 3))))
+    assert np.isinf(k.at(10, 10).stderr).all()
+    assert "directions of kernels that vary" in k.notes[0]
+
+
+def test_refusals():
+    x, y, _ = varying_pair(1, (3, 3))
+    with pytest.raises(ValueError, match="`degree` must be 1 to 3, got 0"):
+        learn_varying(x, y, degree=0, size=3)
+    with pytest.raises(ValueError, match="0 to 3, got 4"):
+        learn_varying(x, y, degree=4, size=3)
+    with pytest.raises(ValueError, match="`size` must be given"):
+        learn_varying(x, y)
+    with pytest.raises(ValueError, match="does not vary: use `Moments"):
+        VaryingKernel.of(Moments.of(x, y, size=3))
+    with pytest.raises(ValueError, match=r"use corr2d.VaryingKernel.of\(moments\)"):
+        Moments.of(x, y, size=3, varying=1).solve()
+    with pytest.raises(ValueError, match="no channels, stride or dilation"):
+        VaryingKernel.of(Moments.of(x, y, size=3, dilation=2, varying=1))
+    with pytest.raises(ValueError, match=r"must have the shape that this kernel varies over, \(70, 80\)"):
+        learn_varying(x, y, size=3)(x[:-1])
+    with pytest.raises(ValueError, match="unknowns"):
+        learn_varying(x[:7, :7], y[:7, :7], size=3)

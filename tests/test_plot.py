@@ -38,6 +38,15 @@ def test_the_residual_says_how_far_off_the_kernel_is(tmp_path):
     assert "at most 0.5 " in wrong.read_text()
 
 
+@pytest.mark.parametrize("steps", [{"stride": 3}, {"dilation": 3}, {"stride": 2, "dilation": 3}])
+@pytest.mark.parametrize("kernel", [KERNEL, KERNEL[:, :2]])
+def test_stride_and_dilation_are_those_of_the_pair(tmp_path, steps, kernel):
+    before = rng.integers(1, 9, (23, 20)).astype(float)
+    after = corr2d(before, kernel, padding="same", **steps)  # a border that is none of the picture's
+    draw_pair(before, after, Kernel(kernel), tmp_path / "pair.svg", **steps)
+    assert "at most 0 " in (tmp_path / "pair.svg").read_text()
+
+
 def test_channel_kernels_and_large_ones_are_drawn(tmp_path):
     before = rng.random((30, 30, 3))
     weights = rng.random((3, 9, 9))

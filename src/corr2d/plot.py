@@ -28,6 +28,7 @@ def draw_pair(
     path: str | os.PathLike[str],
     *,
     stride: int = 1,
+    dilation: int = 1,
 ) -> None:
     """Draw what `kernel` makes of `before` beside `after`.
 
@@ -39,7 +40,7 @@ def draw_pair(
         Learned from it.
     path : path
         Of the drawing: .png, .pdf or .svg.
-    stride : int
+    stride, dilation : int
         As given to `learn`.
 
     Raises
@@ -47,7 +48,7 @@ def draw_pair(
     ValueError
         If matplotlib cannot write that kind of file.
     """
-    predicted, target = _predict(before, after, kernel, stride)
+    predicted, target = _predict(before, after, kernel, stride, dilation)
     residual = target.astype(np.float64) - predicted
     if residual.ndim == 3:  # of the channel that is furthest off
         furthest = np.abs(residual).argmax(axis=-1)[..., None]
@@ -78,17 +79,18 @@ def draw_pair(
 
 
 def _predict(
-    before: NDArray[Any], after: NDArray[Any], kernel: Kernel, stride: int
+    before: NDArray[Any], after: NDArray[Any], kernel: Kernel, stride: int, dilation: int
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Give the prediction, rounded and cut off as `after` was, and the part of `after` that it predicts."""
-    options: dict[str, Any] = {"stride": stride, "channel_axis": -1 if before.ndim == 3 else None}
+    channel_axis = -1 if before.ndim == 3 else None
+    options: dict[str, Any] = {"stride": stride, "dilation": dilation, "channel_axis": channel_axis}
     if after.dtype.kind in "iu":
         options["dtype"] = after.dtype
     if after.shape[:2] != tuple(-(-n // stride) for n in before.shape[:2]):
         return kernel(before, **options), after
     # Where the kernel, its origin on a pixel, lies inside.
     inside = tuple(
-        slice(-(-origin // stride), (n - k + origin) // stride + 1)
+        slice(-(-origin * dilation // stride), (n - 1 - (k - 1 - origin) * dilation) // stride + 1)
         for n, k, origin in zip(before.shape, kernel.size, kernel.origin or (0, 0), strict=False)
     )
     return kernel(before, padding="same", mode="nearest", **options)[inside], after[inside]

@@ -2,10 +2,14 @@
 
 import json
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
 import time
+import weakref
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +17,12 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image, ImageFilter
 
-from corr2d import Kernel, __version__, corr2d
+from corr2d import Kernel, __version__, corr2d, learn
 from corr2d.cli import cli
 from corr2d.images import read, write
 
 PHOTOS = Path(__file__).parent.parent / "examples" / "photos"
+SHOW_CURSOR = "\x1b[?25h"
 FIND_EDGES = np.array([[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]])
 
 
@@ -30,6 +35,24 @@ def run_process(*words: object, **options) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, timeout=60, check=False, **options)
 
 
+def run_on_a_terminal(*words: object, interrupt_at: bytes = b"") -> tuple[int, str, str]:
+    """Give exit code, stdout and what a person saw of stderr; Ctrl-C once the terminal shows a text."""
+    theirs, ours = pty.openpty()
+    command = [sys.executable, "-m", "corr2d", *map(os.fspath, words)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=ours)
+    os.close(ours)
+    seen = b""
+    with suppress(OSError):  # what Linux makes of the end of a terminal
+        while more := os.read(theirs, 4096):
+            seen += more
+            if interrupt_at and interrupt_at in seen:
+                process.send_signal(signal.SIGINT)
+                interrupt_at = b""
+    os.close(theirs)
+    stdout, _ = process.communicate(timeout=60)
+    return process.returncode, stdout.decode(), seen.decode()
+
+
 @pytest.fixture
 def pair(tmp_path):
     """before.png, and after.png by an editor that cuts off; grey and small."""
@@ -39,6 +62,20 @@ def pair(tmp_path):
     small.save(before)
     small.filter(ImageFilter.FIND_EDGES).save(after)
     return before, after
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """before0.tif, after0.tif, before1.tif, …: three noisy pairs of one filter."""
+    rng = np.random.default_rng(5)
+    paths = []
+    for i in range(3):
+        before = rng.random((30, 40)) * 100
+        after = corr2d(before, FIND_EDGES, padding="same", mode="reflect") + rng.normal(0, 1, before.shape)
+        for name, pixels in (("before", before), ("after", after)):
+            paths.append(tmp_path / f"{name}{i}.tif")
+            write(paths[-1], pixels)
+    return paths
 
 
 def test_learn_finds_the_filter_of_an_editor(pair, tmp_path):
@@ -119,6 +156,196 @@ def test_stride_is_for_smaller_pictures(pair, tmp_path):
     assert run("learn", pair[0], half, "--stride", 0).exit_code == 2
 
 
+@pytest.mark.parametrize("options", [{"size": 3}, {}, {"sum": 0, "symmetric": "4-fold"}])
+def test_several_pairs_give_the_kernel_of_all(pairs, tmp_path, options):
+    words = [word for name, value in options.items() for word in (f"--{name}", value)]
+    result = run("learn", *pairs, *words, "-o", tmp_path / "k.json", "--json")
+    assert result.exit_code == 0
+    kernel = Kernel.from_dict(json.loads(result.stdout))
+    assert kernel == Kernel.load(tmp_path / "k.json")
+    pixels = [read(path).pixels for path in pairs]
+    of_all = learn(zip(pixels[::2], pixels[1::2], strict=True), **options)
+    np.testing.assert_array_equal(kernel.weights, of_all.weights)
+    assert kernel.used == of_all.used > 30 * 40
+    assert result.stderr.splitlines() == [
+        "read 3 pairs: 40 x 30, grey, float64", f"kernel saved to {str(tmp_path / 'k.json')!r}",
+    ]  # fmt: skip
+
+
+def test_the_files_of_several_pairs_are_named_in_the_kernel(pairs):
+    kernel = Kernel.from_dict(json.loads(run("learn", *pairs, "--size", 3, "--json").stdout))
+    names = ["before", "after", "before 2", "after 2", "before 3", "after 3"]
+    named = dict(zip(names, map(str, pairs), strict=True))
+    assert kernel.provenance == named | {"pairs": "3", "corr2d": __version__}
+
+
+def test_of_many_pairs_the_first_few_are_named(pairs):
+    words = ("learn", *(pairs * 20), "--size", 1, "--json")
+    provenance = json.loads(run(*words).stdout)["provenance"]
+    assert provenance["pairs"] == "60"
+    assert provenance["after 8"] == str(pairs[3])
+    assert len(provenance) == 18
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_picture_without_partner_is_a_usage_error(pairs, count):
+    result = run("learn", *pairs[:count])
+    assert result.exit_code == 2
+    assert (
+        f"Pictures must come in pairs, BEFORE1 AFTER1 BEFORE2 AFTER2 ..., got {count} of them: "
+        f"{str(pairs[count - 1])!r} has no partner."
+    ) in result.stderr
+
+
+def test_no_picture_is_a_usage_error():
+    result = run("learn")
+    assert result.exit_code == 2
+    assert "Missing argument 'BEFORE AFTER [BEFORE AFTER]...'" in result.stderr
+
+
+@pytest.mark.parametrize(("words", "most"), [(["--size", 3], 0), (["--size", 3, "--picture"], 2), ([], 4)])
+def test_with_a_size_one_pair_is_in_memory_at_a_time(pairs, tmp_path, monkeypatch, words, most):
+    alive: list[weakref.ref] = []
+    kept = []
+
+    def counting(path, **options):
+        if "before" in path:
+            kept.append(sum(pixels() is not None for pixels in alive))
+        picture = read(path, **options)
+        alive.append(weakref.ref(picture.pixels))
+        return picture
+
+    monkeypatch.setattr("corr2d.images.read", counting)
+    words = [*words, tmp_path / "pair.png"] if "--picture" in words else words
+    assert run("learn", *pairs, *words).exit_code == 0
+    assert len(kept) == 3
+    assert max(kept) == most
+
+
+def test_the_picture_is_of_the_first_pair(pairs, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("corr2d.plot.draw_pair", lambda *given, **_: drawn.append(given))
+    for words in (["--size", 3], []):
+        assert run("learn", *pairs, *words, "--picture", tmp_path / "p.png").exit_code == 0
+        before, after, kernel, _ = drawn.pop()
+        np.testing.assert_array_equal(before, read(pairs[0]).pixels)
+        np.testing.assert_array_equal(after, read(pairs[1]).pixels)
+        assert kernel.size == (3, 3)
+
+
+@pytest.fixture
+def folders(pairs, tmp_path):
+    """Two folders, with the same names in both, and what else lies in folders."""
+    folders = [tmp_path / "befores", tmp_path / "afters"]
+    for i, path in enumerate(pairs):
+        folder = folders[i % 2]
+        folder.mkdir(exist_ok=True)
+        path.rename(folder / f"shot{i // 2}.tif")
+    (folders[0] / "notes.txt").write_text("sunny")
+    (folders[1] / "._shot0.tif").write_bytes(b"of another system")
+    return folders
+
+
+def test_folders_are_pairs_by_name(folders):
+    (folders[1] / "shot1.tif").rename(folders[1] / "shot1.TIFF")  # an editor may have saved another kind
+    result = run("learn", *folders, "--json")
+    assert result.exit_code == 0
+    kernel = Kernel.from_dict(json.loads(result.stdout))
+    assert kernel.provenance["pairs"] == "3"
+    assert kernel.provenance["before 2"] == str(folders[0] / "shot1.tif")
+    assert kernel.provenance["after 2"] == str(folders[1] / "shot1.TIFF")
+    assert np.abs(kernel.weights - FIND_EDGES).max() < 5 * kernel.stderr.max()
+
+
+def test_folders_and_files_can_be_mixed(folders):
+    first = [folders[0] / "shot0.tif", folders[1] / "shot0.tif"]
+    result = run("learn", *first, *folders, "--size", 1, "--json")
+    provenance = json.loads(result.stdout)["provenance"]
+    assert (provenance["before"], provenance["before 2"]) == (str(first[0]), str(first[0]))
+    assert provenance["pairs"] == "4"
+
+
+@pytest.mark.parametrize(("emptied", "other"), [(0, 1), (1, 0)])
+def test_pictures_without_partner_are_named(folders, emptied, other):
+    for i in (0, 2):
+        (folders[emptied] / f"shot{i}.tif").unlink()
+    assert error_of("learn", *folders) == (
+        f"Error: Each picture must have a partner of the same name in the other folder, got none in "
+        f"{str(folders[emptied])!r} for 'shot0.tif', 'shot2.tif'. Add them, or name the files in pairs."
+    )
+    for i in range(20):
+        (folders[other] / f"more{i:02}.png").touch()
+    shown = ", ".join(f"'more{i:02}.png'" for i in range(8))
+    assert f" for {shown} and 14 more. Add them" in error_of("learn", *folders)
+
+
+def test_two_pictures_of_one_name_have_no_one_partner(folders):
+    (folders[0] / "shot1.png").touch()
+    assert error_of("learn", *folders) == (
+        f"Error: {str(folders[0])!r} must hold one picture of a name, got 'shot1.png' and 'shot1.tif'. "
+        f"Move one away, or name the files in pairs."
+    )
+
+
+def test_folders_without_pictures(tmp_path):
+    assert error_of("learn", tmp_path, tmp_path) == (
+        f"Error: {str(tmp_path)!r} and {str(tmp_path)!r} must hold pictures, PNG, JPEG or TIFF, got none."
+    )
+
+
+def test_a_folder_is_no_partner_of_a_picture(folders):
+    picture = folders[1] / "shot0.tif"
+    assert error_of("learn", folders[0], picture) == f"Error: {str(folders[0])!r}: Is a directory"
+
+
+@pytest.mark.parametrize("words", [["--size", 3], []])
+def test_a_bar_is_drawn_on_a_terminal_for_several_pairs(pairs, words):
+    code, stdout, seen = run_on_a_terminal("learn", *pairs, *map(str, words), "--json")
+    assert code == 0
+    assert json.loads(stdout)["provenance"]["pairs"] == "3"
+    assert ("learned from" if words else "read") in seen
+    assert "0/3" in seen
+    assert "3/3" in seen
+    assert seen.rindex("read 3 pairs: ") > seen.index(SHOW_CURSOR) > seen.index("3/3")
+
+
+def test_no_bar_is_drawn_for_one_pair_or_into_a_pipe(pairs):
+    code, _, seen = run_on_a_terminal("learn", *pairs[:2], "--size", "3")
+    assert code == 0
+    assert seen.splitlines() == [f"read {str(path)!r}: 40 x 30, grey, float64" for path in pairs[:2]]
+    piped = run_process("learn", *pairs, "--size", "3")
+    assert piped.stderr == b"read 3 pairs: 40 x 30, grey, float64\n"
+
+
+def test_an_interrupt_leaves_the_terminal_as_it_was(tmp_path):
+    write(tmp_path / "x.tif", np.random.default_rng(0).random((1200, 1200)))
+    words = ["learn", *[tmp_path / "x.tif"] * 20, "--size", "25"]
+    code, stdout, seen = run_on_a_terminal(*words, interrupt_at=b"0/10")
+    assert code == 130
+    assert stdout == ""
+    assert "10/10" not in seen
+    assert seen.rstrip().endswith("interrupted")
+    assert seen.index("interrupted") > seen.index(SHOW_CURSOR)
+
+
+def test_dilation_is_for_taps_that_stand_apart(pair, tmp_path):
+    sparse, kernel_file, made = tmp_path / "sparse.tif", tmp_path / "k.json", tmp_path / "made.tif"
+    blur = np.outer([1, 2, 1], [1, 2, 1]) / 16
+    write(sparse, corr2d(read(pair[0]).pixels, blur, padding="same", mode="reflect", dilation=4))
+    words = ("--dilation", 4, "--size", 3, "-o", kernel_file, "--picture", tmp_path / "pair.svg")
+    result = run("learn", pair[0], sparse, *words)
+    assert result.exit_code == 0
+    assert "dilation=(4, 4): apply it with the same" in result.stdout
+    np.testing.assert_allclose(Kernel.load(kernel_file).weights, blur, atol=1e-6)
+    worst = re.search("at most ([-+.e0-9]+)", (tmp_path / "pair.svg").read_text())
+    assert float(worst[1]) < 1e-3
+    words = ("--dilation", 4, "--dtype", "float32")
+    assert run("apply", kernel_file, pair[0], "-o", made, *words).exit_code == 0
+    np.testing.assert_allclose(read(made).pixels, read(sparse).pixels, atol=1e-3)
+    for words in (("learn", pair[0], sparse), ("apply", kernel_file, pair[0], "-o", made)):
+        assert run(*words, "--dilation", 0).exit_code == 2
+
+
 def test_apply_keeps_size_depth_and_alpha(tmp_path):
     Kernel([[0, 0.5, 0]], bias=10).save(tmp_path / "k.json")
     pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
@@ -170,6 +397,18 @@ def test_jpeg_pairs_get_a_note(pair, tmp_path):
     assert "note: JPEG changed the pixels of before after the filter ran" in result.stdout
 
 
+def test_the_note_about_jpegs_is_made_once(pair):
+    for path in pair:
+        with Image.open(path) as picture:
+            picture.save(path.with_suffix(".jpg"))
+    lossy = [path.with_suffix(".jpg") for path in pair]
+    result = run("learn", *pair, *lossy, "--size", 3)
+    assert result.stdout.count("JPEG") == 1
+    assert (
+        f"note: JPEG changed the pixels of 2 of 4 pictures ({str(lossy[0])!r} first) after" in result.stdout
+    )
+
+
 def error_of(*words: object) -> str:
     result = run(*words)
     assert result.exit_code == 1
@@ -191,9 +430,46 @@ def test_grey_and_colour_do_not_make_a_pair(pair):
     )
 
 
+@pytest.mark.parametrize("words", [["--size", 3], []])
+def test_grey_and_colour_pairs_do_not_mix(pair, words):
+    coffee = str(PHOTOS / "coffee.png")
+    assert error_of("learn", *pair, coffee, coffee, *words) == (
+        f"Error: All pictures must be grey or all in colour, got {str(pair[0])!r} in grey "
+        f"and {coffee!r} in colour. Convert one of them."
+    )
+
+
+@pytest.mark.parametrize("words", [["--size", 3], []])
+def test_the_pair_that_does_not_fit_is_named(pairs, tmp_path, words):
+    turned = tmp_path / "turned.tif"
+    write(turned, read(pairs[3]).pixels.T)
+    assert error_of("learn", *pairs[:3], turned, *pairs[4:], *words).startswith(
+        f"Error: {str(pairs[2])!r} and {str(turned)!r}: `after` must be as large as `before` or smaller"
+    )
+
+
+def test_a_pair_too_small_for_the_size_is_named(pairs, tmp_path):
+    small = tmp_path / "small.tif"
+    write(small, np.ones((2, 2)))
+    assert error_of("learn", *pairs, small, small, "--size", 3) == (
+        f"Error: {str(small)!r} and {str(small)!r}: `size` must fit into the pictures of 2 x 2, got (3, 3)."
+    )
+
+
+@pytest.mark.parametrize("words", [["--size", 3], []])
+def test_a_file_that_cannot_be_read_is_named_once(pairs, words):
+    pairs[3].write_text("a note")
+    said = error_of("learn", *pairs, *words)
+    assert said.startswith(f"Error: {str(pairs[3])!r} is something else")
+    assert said.count(str(pairs[3])) == 1
+
+
 def test_per_channel_needs_colours(pair):
     assert error_of("learn", *pair, "--per-channel") == (
         "Error: --per-channel is for colour pictures, got two grey ones. Leave it out."
+    )
+    assert error_of("learn", *pair, *pair, "--per-channel") == (
+        "Error: --per-channel is for colour pictures, got grey ones. Leave it out."
     )
 
 
@@ -265,6 +541,7 @@ def test_version_and_help():
     for words in (["--help"], ["learn", "--help"], ["apply", "-h"], ["show", "-h"]):
         assert run(*words).exit_code == 0
     assert "130  interrupted" in run("--help").stdout
+    assert "\n  corr2d learn before.png after.png -o kernel.json\n" in run("--help").stdout
     assert run("lern").exit_code == 2
 
 

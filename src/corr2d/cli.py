@@ -5,6 +5,8 @@ import json
 import os
 import signal
 import sys
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -12,8 +14,11 @@ import click
 from . import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from .images import Picture
     from .kernel import Kernel
+    from .pairs import PairReader, Pixels
     from .solve.constraints import Symmetry
 
 _EXIT_CODES = """\b
@@ -31,6 +36,10 @@ _MAX_PIXELS = click.option(
 _STRIDE = click.option(
     "--stride", type=click.IntRange(min=1), default=1, metavar="N",
     help="The result has every N-th pixel of every N-th row: a smaller picture.",
+)  # fmt: skip
+_DILATION = click.option(
+    "--dilation", type=click.IntRange(min=1), default=1, metavar="N",
+    help="The taps stand N pixels apart.",
 )  # fmt: skip
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
@@ -80,21 +89,25 @@ class _Size(click.ParamType[tuple[int, int]]):
 @click.group(cls=_Commands, epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="corr2d")
 def cli() -> None:
-    r"""Find the kernel that turned one picture into another, and run it on other pictures.
+    """Find the kernel that turned one picture into another, and run it on other pictures.
 
     \b
     corr2d learn before.png after.png -o kernel.json
+    corr2d learn befores afters -o kernel.json
     corr2d apply kernel.json another.png -o result.png
-    """
+    """  # noqa: D301 (click looks for the character itself)
 
 
 @cli.command()
-@click.argument("before", type=click.Path())
-@click.argument("after", type=click.Path())
-@click.option(
-    "--size", type=_Size(), help="Of the kernel: 3, or 3x5. Default: the smallest that explains the pair."
+@click.argument(
+    "pictures", type=click.Path(), nargs=-1, required=True, metavar="BEFORE AFTER [BEFORE AFTER]..."
 )
+@click.option(
+    "--size", type=_Size(),
+    help="Of the kernel: 3, or 3x5. Default: the smallest that explains the pairs.",
+)  # fmt: skip
 @_STRIDE
+@_DILATION
 @click.option("--per-channel", is_flag=True, help="One kernel for each colour, in place of one for all.")
 @click.option("--sum", type=float, help="What the taps sum to: 1 keeps the level of a picture, 0 none of it.")
 @click.option("--nonnegative", is_flag=True, help="No tap is below zero.")
@@ -106,48 +119,55 @@ def cli() -> None:
 @click.option(
     "--picture",
     type=click.Path(),
-    help="Draw before, after, predicted, residual and kernel (needs matplotlib).",
+    help="Draw before, after, predicted, residual and kernel, of the first pair (needs matplotlib).",
 )
 @_MAX_PIXELS
 @_JSON
 def learn(
-    before: str, after: str, size: tuple[int, int] | None, stride: int, per_channel: bool,
+    pictures: tuple[str, ...], size: tuple[int, int] | None, stride: int, dilation: int, per_channel: bool,
     sum: float | None,  # noqa: A002 (the option's name)
     nonnegative: bool, symmetric: "tuple[Symmetry, ...]", output: str | None, picture: str | None,
     max_pixels: int, as_json: bool,
 ) -> None:  # fmt: skip
-    """Find the kernel that turned BEFORE into AFTER.
+    """Find the kernel that turned BEFORE into AFTER; from several pairs, the one that did so in all of them.
 
-    Both are PNG, JPEG or TIFF. AFTER is as large as BEFORE, or smaller by the border of the kernel. Pixels of
+    All are PNG, JPEG or TIFF. AFTER is as large as BEFORE, or smaller by the border of the kernel. Pixels of
     AFTER at the ends of their range, where the filter's result was cut off, are left out and counted.
-    """
-    from .learning import learn as learn_kernel
 
-    x, y = _read(before, max_pixels), _read(after, max_pixels)
-    if x.pixels.ndim != y.pixels.ndim:
-        kinds = {2: "grey", 3: "colour"}
-        raise ValueError(
-            f"Both pictures must be grey or both in colour, got {_shown(before)} in {kinds[x.pixels.ndim]} "
-            f"and {_shown(after)} in {kinds[y.pixels.ndim]}. Convert one of them."
+    BEFORE and AFTER may be folders: pictures of the same name are then a pair. Of several pairs, one is in
+    memory at a time with --size, and all without.
+    """
+    if len(pictures) % 2:
+        raise click.UsageError(
+            f"Pictures must come in pairs, BEFORE1 AFTER1 BEFORE2 AFTER2 ..., got {len(pictures)} of them: "
+            f"{_shown(pictures[-1])} has no partner."
         )
-    channel_axis = -1 if x.pixels.ndim == 3 else None
-    if per_channel and channel_axis is None:
-        raise ValueError("--per-channel is for colour pictures, got two grey ones. Leave it out.")
-    kernel = learn_kernel(
-        x.pixels, y.pixels, size=size, stride=stride, channel_axis=channel_axis, per_channel=per_channel,
-        sum=sum, nonnegative=nonnegative, symmetric=symmetric or None,
+    from .learning import learn as learn_kernel
+    from .pairs import PairReader, pairs_of
+
+    names = pairs_of(pictures)
+    one = len(names) == 1
+    reader = PairReader(
+        names, partial(_read, max_pixels=max_pixels, say=one), stride=stride, dilation=dilation,
+        keep_first=picture is not None,
     )  # fmt: skip
-    kernel = kernel.with_notes(
-        *_file_notes(x, y), before=os.fspath(before), after=os.fspath(after), corr2d=__version__
-    )
+    if per_channel and not reader.colour:
+        got = "two grey ones" if one else "grey ones"
+        raise ValueError(f"--per-channel is for colour pictures, got {got}. Leave it out.")
+    find = partial(
+        learn_kernel, size=size, stride=stride, dilation=dilation, channel_axis=-1 if reader.colour else None,
+        per_channel=per_channel, sum=sum, nonnegative=nonnegative, symmetric=symmetric or None,
+    )  # fmt: skip
+    kernel = _learn_from(reader, find, at_once=size is None)
+    kernel = kernel.with_notes(*reader.notes(), **reader.provenance(), corr2d=__version__)
     _print_kernel(kernel, as_json)
     if output is not None:
         kernel.save(output)
         _say(f"kernel saved to {_shown(output)}")
-    if picture is not None:
+    if picture is not None and reader.first is not None:
         from .plot import draw_pair
 
-        draw_pair(x.pixels, y.pixels, kernel, picture, stride=stride)
+        draw_pair(*reader.first, kernel, picture, stride=stride, dilation=dilation)
         _say(f"picture drawn to {_shown(picture)}")
 
 
@@ -164,11 +184,12 @@ def learn(
     help="Of the result's pixels. Default: as IMAGE has. Integers are rounded and cut off where they end.",
 )  # fmt: skip
 @_STRIDE
+@_DILATION
 @_MAX_PIXELS
 @_JSON
 def apply(
-    kernel: str, image: str, output: str, mode: Any, dtype: str | None, stride: int, max_pixels: int,
-    as_json: bool,
+    kernel: str, image: str, output: str, mode: Any, dtype: str | None, stride: int, dilation: int,
+    max_pixels: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Run the kernel of the file KERNEL over IMAGE; the result is as large as IMAGE, but for --stride."""
     import numpy as np
@@ -189,6 +210,7 @@ def apply(
         padding="same",
         mode=mode,
         stride=stride,
+        dilation=dilation,
         channel_axis=-1 if colour else None,
         dtype=dtype or picture.pixels.dtype,
     )
@@ -223,32 +245,48 @@ def show(kernel: str, as_json: bool) -> None:
     _print_kernel(Kernel.load(kernel), as_json)
 
 
+def _learn_from(reader: "PairReader", find: "Callable[[Any], Kernel]", *, at_once: bool) -> "Kernel":
+    """Learn from the pairs, all at once or one after the other; errors name the pair that they are about."""
+    try:
+        if not at_once:
+            with _progress(reader, "learned from") as pairs:
+                return find(pairs)
+        with _progress(reader, "read") as pairs:
+            kept = list(pairs)
+        return find(kept)
+    except (ValueError, TypeError) as error:
+        if reader.now is None or len(reader) == 1:
+            raise
+        raise ValueError(f"{' and '.join(map(_shown, reader.now))}: {error}") from error
+
+
+@contextmanager
+def _progress(reader: "PairReader", label: str) -> "Iterator[Iterator[Pixels]]":
+    """Give the pairs, with a bar on a terminal if there are several, and say what they were."""
+    if len(reader) > 1 and sys.stderr.isatty():
+        with click.progressbar(length=len(reader), label=label, show_pos=True, file=sys.stderr) as bar:
+            yield reader.pairs(bar.update)
+    else:
+        yield reader.pairs()
+    if len(reader) > 1:
+        _say(f"read {len(reader)} pairs: {reader.kinds()}")
+
+
 def _print_kernel(kernel: "Kernel", as_json: bool) -> None:
     click.echo(json.dumps(kernel.to_dict(), allow_nan=False) if as_json else repr(kernel))
 
 
-def _read(path: str, max_pixels: int) -> "Picture":
+def _read(path: str, max_pixels: int, *, say: bool = True) -> "Picture":
     import logging
 
     from .images import read
+    from .pairs import described
 
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it says of damaged files, our error says
     picture = read(path, max_pixels=max_pixels)
-    h, w = picture.pixels.shape[:2]
-    kind = "colour" if picture.pixels.ndim == 3 else "grey"
-    aside = ", alpha left aside" if picture.alpha is not None else ""
-    _say(f"read {_shown(path)}: {w} x {h}, {kind}, {picture.pixels.dtype}{aside}")
+    if say:
+        _say(f"read {_shown(path)}: {described(picture)}")
     return picture
-
-
-def _file_notes(before: "Picture", after: "Picture") -> list[str]:
-    lossy = [name for name, picture in (("before", before), ("after", after)) if picture.lossy]
-    if not lossy:
-        return []
-    return [
-        f"JPEG changed the pixels of {' and '.join(lossy)} after the filter ran: errors larger than the bars "
-        f"are likely. PNG or TIFF files give the kernel itself."
-    ]
 
 
 def _shown(path: object) -> str:

@@ -326,16 +326,16 @@ _READERS = {"PNG": _read_png, "JPEG": _read_jpeg, "TIFF": _read_tiff}
 
 # Writing
 
-_SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
+SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
 _TIFF_DTYPES = ("uint8", "uint16", "uint32", "int16", "int32", "float16", "float32", "float64")
 _JPEG_SIDE = 65500  # libjpeg's own limit
 
 
 def _kind_of_suffix(path: Path) -> str:
-    kind = _SUFFIXES.get(path.suffix.lower())
+    kind = SUFFIXES.get(path.suffix.lower())
     if kind is None:
         raise ValueError(
-            f"The name of a picture must end in one of {', '.join(_SUFFIXES)}, got {os.fspath(path)!r}."
+            f"The name of a picture must end in one of {', '.join(SUFFIXES)}, got {os.fspath(path)!r}."
         )
     return kind
 

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "dispatch.hpp"
+#include "exact.hpp"
 #include "pool.hpp"
 
 namespace nb = nanobind;
@@ -339,6 +340,20 @@ class Array {  // of float64, contiguous
     Buffer buffer;
 };
 
+// out = matrix @ vector to the last bit, some rows a task.
+void exact_products(nb::handle matrix, nb::handle vector, nb::handle out, std::ptrdiff_t threads) {
+    const Array a(matrix, false, 2), b(vector, false, 1), c(out, true, 1);
+    const std::ptrdiff_t rows = a.shape()[0], columns = a.shape()[1];
+    if (b.shape()[0] != columns || c.shape()[0] != rows) throw std::invalid_argument("the shapes of matrix, vector and out do not fit");
+    if (threads < 1) throw std::invalid_argument("threads must be at least 1");
+    const nb::gil_scoped_release unlocked;
+    constexpr std::ptrdiff_t some = 64;
+    const auto fill = [&](std::ptrdiff_t i) {
+        fill_exact_products(a.at(i * some), std::min(some, rows - i * some), columns, b.at(0), c.at(i * some));
+    };
+    for_each_task((rows + some - 1) / some, threads, fill, Interrupts());
+}
+
 // The sums of z z^T, z = (windows, background, 1, pixel), over blocks of a pair of pictures.
 class Moments {
   public:
@@ -511,6 +526,8 @@ NB_MODULE(_engine, m) {
             nb::arg("near_tie"), nb::arg("way"), nb::arg("in_float64"), nb::arg("tile"))
         .def("units", &Correlation::units)
         .def("run", &Correlation::run);
+
+    m.def("exact_products", &exact_products, nb::arg("matrix"), nb::arg("vector"), nb::arg("out"), nb::arg("threads"));
 
     m.def(
         "fill_moments",

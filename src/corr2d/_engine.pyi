@@ -30,6 +30,11 @@ class Correlation:
         self, image: NDArray[Any], out: NDArray[Any], threads: int, bands: int, least: int, /
     ) -> bool: ...
 
+def exact_products(
+    matrix: NDArray[np.float64], vector: NDArray[np.float64], out: NDArray[np.float64], threads: int
+) -> None:
+    """Fill `out` with matrix @ vector, right to about the last bit whatever cancels."""
+
 def fill_moments(
     before: NDArray[Any],
     after: NDArray[Any],

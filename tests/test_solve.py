@@ -1,13 +1,15 @@
 """Least squares from the sums, against least squares from the explicit matrix of patches."""
 
+from fractions import Fraction
 from math import inf, isnan
 
 import numpy as np
 import pytest
 import scipy.ndimage
 
-from corr2d import Moments, corr2d, learn
-from corr2d.solve.fit import least_squares, predictor
+from corr2d import Moments, _engine, corr2d, learn
+from corr2d.solve.fit import _by_eigenvalues, _by_elimination, exact_product, least_squares, predictor
+from corr2d.solve.inverse import SMALL, absolute_product, invert, largest_eigenvalue
 
 SIZES = [(1, 1), (3, 3), (2, 5), (5, 4)]
 
@@ -306,3 +308,151 @@ def test_zeros_are_zeros():
     kernel = learn(before, corr2d(before, emboss) + 128)
     assert np.array_equal(kernel.weights, emboss)
     assert (kernel.bias, kernel.noise) == (128, 0)
+
+
+# Products that cancel
+
+
+def exactly(matrix, vector):
+    """Give matrix @ vector in fractions, each rounded once."""
+    of_vector = [Fraction(b) for b in vector.tolist()]
+    return [
+        float(sum((Fraction(a) * b for a, b in zip(row, of_vector, strict=True)), Fraction(0)))
+        for row in matrix.tolist()
+    ]
+
+
+@pytest.mark.parametrize("columns", [0, 1, 2, 3, 4, 5, 7, 8, 9, 130])
+def test_products_are_right_to_the_last_bit(columns):
+    rng = np.random.default_rng(columns)
+    matrix = rng.standard_normal((70, columns)) * 10.0 ** rng.integers(-8, 8, (70, columns))
+    vector = rng.standard_normal(columns) * 10.0 ** rng.integers(-8, 8, columns)
+    np.testing.assert_array_equal(exact_product(matrix, vector), exactly(matrix, vector))
+
+
+@pytest.mark.parametrize("columns", [2, 3, 6, 41])
+def test_products_that_cancel_to_1e_30_keep_their_digits(columns):
+    # Each row is made orthogonal to the vector, to float64 and then once more.
+    rng = np.random.default_rng(columns)
+    vector = rng.standard_normal(2 * columns)
+    matrix = rng.standard_normal((20, 2 * columns))
+    matrix[:, columns:] = -matrix[:, :columns]
+    vector[columns:] = vector[:columns]
+    vector[-1] *= 1 + 2.0**-52
+    np.testing.assert_array_equal(exact_product(matrix, vector), exactly(matrix, vector))
+    matrix[:, -1] *= 1 + 2.0**-52  # what is left is a product of two last bits
+    matrix[:, 0] += 2.0**-30 * matrix[:, 0]
+    matrix[:, columns] -= 2.0**-30 * matrix[:, 0]
+    truth = np.array(exactly(matrix, vector))
+    assert np.abs(truth).max() < 1e-8
+    np.testing.assert_allclose(exact_product(matrix, vector), truth, rtol=4e-16)
+
+
+def test_products_have_the_same_bits_for_any_number_of_threads():
+    rng = np.random.default_rng(0)
+    matrix, vector = rng.standard_normal((333, 50)), rng.standard_normal(50)
+    one, four = np.empty(333), np.empty(333)
+    _engine.exact_products(matrix, vector, one, 1)
+    _engine.exact_products(matrix, vector, four, 4)
+    np.testing.assert_array_equal(one, four)
+
+
+def test_products_want_shapes_that_fit():
+    for matrix, vector, out, threads in [((3, 4), 3, 3, 1), ((3, 4), 4, 4, 1), ((3, 4), 4, 3, 0)]:
+        with pytest.raises(ValueError):  # noqa: PT011 (the engine speaks to us, not to users)
+            _engine.exact_products(np.ones(matrix), np.ones(vector), np.ones(out), threads)
+
+
+# Large windows
+
+
+def gram_of(order, seed=0, spread=1.0):
+    rng = np.random.default_rng(seed)
+    a = rng.standard_normal((2 * order + 3, order)) * np.geomspace(1, spread, order)
+    return a.T @ a
+
+
+@pytest.mark.parametrize("order", [1, 2, SMALL, SMALL + 1, 400, 800])
+@pytest.mark.parametrize("spread", [1.0, 1e-4])
+def test_inverse_in_place(order, spread):
+    gram = gram_of(order, spread=spread)
+    found = np.tril(gram) + np.triu(np.full_like(gram, np.nan), 1)  # only the lower triangle is read
+    assert invert(found, 1e-30)
+    np.testing.assert_array_equal(found, found.T)
+    scale = np.sqrt(np.diag(gram))
+    np.testing.assert_allclose(gram @ found * scale / scale[:, None], np.eye(order), atol=1e-10)
+
+
+@pytest.mark.parametrize("order", [3, SMALL + 1, 500])
+def test_only_eigenvalues_above_the_least_are_inverted(order):
+    gram = gram_of(order)
+    least = np.linalg.eigvalsh(gram)[0]
+    assert invert(gram.copy(), 0.9 * least / np.sqrt(order))
+    assert not invert(gram.copy(), 1.01 * least)
+    gram[-1, -1] -= 10 * order + 1e3  # one eigenvalue below zero
+    assert not invert(gram.copy(), 0.0)
+
+
+@pytest.mark.parametrize("order", [1, 5, 60, 300])
+@pytest.mark.parametrize("spread", [1.0, 1e-3])
+def test_extreme_eigenvalues(order, spread):
+    gram = gram_of(order, spread=spread)
+    values = np.linalg.eigvalsh(gram)
+    assert largest_eigenvalue(gram.__matmul__, order) == pytest.approx(values[-1], rel=3e-4)
+    inverse = np.linalg.inv(gram)
+    assert largest_eigenvalue(inverse.__matmul__, order) == pytest.approx(1 / values[0], rel=3e-4)
+
+
+@pytest.mark.parametrize("rows", [1, 767, 768, 1700])
+def test_product_of_absolute_values(rows):
+    rng = np.random.default_rng(rows)
+    matrix, vector = rng.standard_normal((rows, 9)), rng.standard_normal(9)
+    np.testing.assert_allclose(absolute_product(matrix, vector), np.abs(matrix) @ np.abs(vector), rtol=1e-12)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (4, 3), (18, 17)])
+@pytest.mark.parametrize("constrained", [False, True])
+def test_elimination_equals_eigenvalues(size, constrained):
+    before, after, _ = noisy_pair(size, shape=(60, 61))
+    total = Moments.of(before, after, size=size).total
+    taps = size[0] * size[1]
+    basis = None
+    if constrained:  # all taps but the last
+        basis = np.linalg.qr(np.random.default_rng(0).standard_normal((taps, taps)))[0][:, : max(1, taps - 1)]
+    quick, slow = _by_elimination(total, basis), _by_eigenvalues(total, basis)
+    np.testing.assert_allclose(quick.inverse, slow.inverse, rtol=0, atol=1e-10 * np.abs(slow.inverse).max())
+    assert quick.condition == pytest.approx(slow.condition, rel=3e-4)
+    assert (quick.rank, quick.free) == (slow.rank, slow.free) == (max(1, taps - constrained),) * 2
+    assert not quick.untold.any()
+    assert not slow.untold.any()
+
+
+def test_every_figure_of_a_large_window_equals_the_formula():
+    size = (17, 19)
+    before, after, _ = noisy_pair(size, shape=(70, 66))
+    learned = learn(before, after)
+    A, y = patches(before, size), after.ravel()
+    answer = np.linalg.lstsq(A, y)[0]
+    residual = y - A @ answer
+    noise = np.sqrt(residual @ residual / (len(y) - A.shape[1]))
+    errors = noise * np.sqrt(np.diag(np.linalg.inv(A.T @ A)))
+    np.testing.assert_allclose(learned.weights.ravel(), answer[:-1], atol=1e-11)
+    np.testing.assert_allclose(learned.stderr.ravel(), errors[:-1], rtol=1e-8)
+    assert learned.bias_stderr == pytest.approx(errors[-1], rel=1e-8)
+    assert learned.noise == pytest.approx(noise, rel=1e-9)
+    assert learned.rank == 17 * 19
+    assert learned.condition == pytest.approx(np.linalg.cond(A[:, :-1] - A[:, :-1].mean(axis=0)), rel=3e-4)
+
+
+def test_what_a_large_window_leaves_open_is_found():
+    before = stripes(1, shape=(60, 62))
+    learned = learn(before, np.random.default_rng(0).standard_normal((44, 46)))
+    assert learned.rank == 17
+    assert learned.condition == inf
+    assert np.isinf(learned.stderr).all()
+
+
+def test_one_fold_is_not_copied():
+    moments = Moments.of(*noisy_pair((50, 3), shape=(200, 60))[:2])
+    moments = Moments(moments.size, moments.sums[:1], moments.center)
+    assert np.shares_memory(moments.total, moments.sums)

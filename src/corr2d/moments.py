@@ -174,7 +174,8 @@ class Moments:
     @property
     def total(self) -> NDArray[np.float64]:
         """The sums over all folds."""
-        return np.asarray(self.sums.sum(axis=0))
+        # One fold as it is: of a large window it is much of the memory.
+        return self.sums[0] if len(self.sums) == 1 else np.asarray(self.sums.sum(axis=0))
 
     def offset_of(self, v: int, u: int) -> tuple[float, float]:
         """How far the tap (v, u) is from the window's centre, where rows and columns run from -1 to 1.

@@ -2,9 +2,14 @@
 
 from dataclasses import dataclass
 from math import fsum, inf, sqrt
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .. import _engine
+from ..threads import resolve_threads
+from .inverse import SMALL, absolute_product, invert, largest_eigenvalue, slices
 
 EPS = float(np.finfo(np.float64).eps)
 
@@ -32,48 +37,99 @@ def least_squares(
     start: NDArray[np.float64] | None = None,
     basis: NDArray[np.float64] | None = None,
 ) -> Fit:
-    """Solve the normal equations of ``total = sum z z^T``, z = (window, 1, pixel), by eigenvalues.
+    """Solve the normal equations of ``total = sum z z^T``, z = (window, 1, pixel).
 
     The weights are `start` (zeros) plus a combination of the orthonormal columns of `basis` (all directions).
 
-    The bias is eliminated first (centring). The residual of the full system is then computed as if exactly,
-    and the answer corrected twice: moments that are exact give weights that are, to the last bits (Higham
-    2002, chapter 12).
+    The bias is eliminated first (centring), and the rest inverted: by elimination, or by eigenvalues where
+    some of them may be rounding. The residual of the full system is then computed as if exactly, and the
+    answer corrected twice: moments that are exact give weights that are, to the last bits (Higham 2002,
+    chapter 12).
     """
     taps = len(total) - 2
-    gram = centred(total)[:taps, :taps]
-    values, vectors = np.linalg.eigh(gram if basis is None else basis.T @ gram @ basis)
-    told = values > rounding_of(total)
-    directions = vectors if basis is None else basis @ vectors
-    seen = directions[:, told]
-    # Of amplitudes: a hidden part of 1e-4 is 100 times the error bar of a noise-free tap
-    # (test_blurred_picture_is_never_trusted_too_far).
-    untold = np.abs(directions[:, ~told]).max(axis=1, initial=0) > 1e-8
-    inverse = (seen / values[told]) @ seen.T
+    known = _by_elimination(total, basis) or _by_eigenvalues(total, basis)
     n, sums = total[-2, -2], total[:taps, -2]
     coefficients = np.zeros(taps + 2)
     coefficients[-1] = 1
     residual = total[:, -1]
     if start is not None:
         coefficients[:taps] = 0 - start
-        residual = _exact_product(total, coefficients)
+        residual = exact_product(total, coefficients)
     for _ in range(3):
-        weights = inverse @ (residual[:taps] - sums * (residual[-2] / n))
+        weights = known.inverse @ (residual[:taps] - sums * (residual[-2] / n))
         coefficients[:taps] -= weights
         coefficients[taps] -= (residual[-2] - sums @ weights) / n
         # What rounding leaves of a weight that is zero (test_zeros_are_zeros).
         found = coefficients[:taps]
         found[np.abs(found) < EPS * np.abs(found).max()] = 0
-        residual = _exact_product(total, coefficients)
+        residual = exact_product(total, coefficients)
     rounding = _rounding_of_product(total, coefficients)
     return Fit(
         coefficients=coefficients,
         # Noise below that of the sums cannot be told from none: 1e-8 of the contrast
         # (test_weights_that_cancel).
         squared_error=max(fsum(coefficients * residual), float(np.abs(coefficients) @ rounding)),
-        inverse=inverse,
-        untold=untold,
-        rounding=np.abs(inverse) @ rounding[:taps],
+        inverse=known.inverse,
+        untold=known.untold,
+        rounding=absolute_product(known.inverse, rounding[:taps]) if rounding.any() else rounding[:taps],
+        rank=known.rank,
+        free=known.free,
+        condition=known.condition,
+    )
+
+
+class _Known(NamedTuple):
+    """What the windows alone say: the part of a `Fit` that does not depend on `after`."""
+
+    inverse: NDArray[np.float64]
+    untold: NDArray[np.bool_]
+    rank: int
+    free: int
+    condition: float
+
+
+def _by_elimination(total: NDArray[np.float64], basis: NDArray[np.float64] | None) -> _Known | None:
+    """Invert the centred Gram matrix, in the memory of one more; None if an eigenvalue may be rounding."""
+    taps = len(total) - 2
+    free = taps if basis is None else basis.shape[1]
+    if free == 0:
+        return None
+    inverse = centred(total)[:taps, :taps]
+    gram = None if basis is None else basis.T @ inverse @ basis
+    if gram is not None:
+        inverse = gram.copy()
+    few = np.linalg.eigvalsh(inverse) if free <= SMALL else None
+    if not invert(inverse, rounding_of(total)):
+        return None
+
+    def product(v: NDArray[np.float64]) -> NDArray[np.float64]:
+        if gram is not None:
+            return np.asarray(gram @ v)
+        sums = total[:taps, -2]
+        return np.asarray(total[:taps, :taps] @ v - sums * (sums @ v / total[-2, -2]))
+
+    if few is not None:
+        condition = sqrt(few[-1] / few[0])
+    else:
+        condition = sqrt(largest_eigenvalue(product, free) * largest_eigenvalue(inverse.__matmul__, free))
+    if basis is not None:
+        inverse = basis @ inverse @ basis.T
+    return _Known(inverse, np.zeros(taps, np.bool_), free, free, condition)
+
+
+def _by_eigenvalues(total: NDArray[np.float64], basis: NDArray[np.float64] | None) -> _Known:
+    """Invert the centred Gram matrix on the directions whose eigenvalues rounding alone could not make."""
+    taps = len(total) - 2
+    gram = centred(total)[:taps, :taps]
+    values, vectors = np.linalg.eigh(gram if basis is None else basis.T @ gram @ basis)
+    told = values > rounding_of(total)
+    directions = vectors if basis is None else basis @ vectors
+    seen = directions[:, told]
+    return _Known(
+        inverse=(seen / values[told]) @ seen.T,
+        # Of amplitudes: a hidden part of 1e-4 is 100 times the error bar of a noise-free tap
+        # (test_blurred_picture_is_never_trusted_too_far).
+        untold=np.abs(directions[:, ~told]).max(axis=1, initial=0) > 1e-8,
         rank=int(told.sum()),
         free=len(values),
         condition=(sqrt(values[-1] / values[0]) if len(values) else 1.0) if told.all() else inf,
@@ -97,7 +153,9 @@ def predictor(total: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def centred(total: NDArray[np.float64]) -> NDArray[np.float64]:
     """Eliminate the bias: what z varies about its mean."""
-    return np.asarray(total - np.outer(total[-2], total[-2]) / total[-2, -2])
+    about_mean = np.outer(total[-2], total[-2])
+    about_mean /= total[-2, -2]
+    return np.asarray(np.subtract(total, about_mean, out=about_mean))
 
 
 def rounding_of(total: NDArray[np.float64]) -> float:
@@ -113,23 +171,19 @@ def _rounding_of_product(
 
     Nothing, if they are exact: all of them integers, or multiples of a step that needs no more than 44 bits.
     """
-    largest = float(np.abs(total).max())
+    largest = max(float(total.max()), -float(total.min()))
     step = min(1.0, 2.0 ** (np.ceil(np.log2(largest)) - 44))
-    if largest < 2**53 and not (total % step).any():
+    if largest < 2**53 and all(_is_whole(total[rows] / step) for rows in slices(len(total))):
         return np.zeros(len(total))
-    return np.asarray(EPS * (np.abs(total) @ np.abs(coefficients)))
+    return EPS * absolute_product(total, coefficients)
 
 
-def _exact_product(matrix: NDArray[np.float64], vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give matrix @ vector, each sum rounded once: error-free products (Dekker 1971), then an exact sum."""
-    product = matrix * vector
-    a, b = _halves(matrix)
-    c, d = _halves(vector)
-    error = ((a * c - product) + a * d + b * c) + b * d
-    return np.array([fsum(row) for row in np.concatenate([product, error], axis=1).tolist()])
+def _is_whole(numbers: NDArray[np.float64]) -> bool:
+    return bool((np.rint(numbers) == numbers).all())
 
 
-def _halves(a: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    high = a * 134217729.0  # 2**27 + 1
-    high = high - (high - a)
-    return high, a - high
+def exact_product(matrix: NDArray[np.float64], vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give matrix @ vector, right to about the last bit whatever cancels (engine/exact.cpp)."""
+    product = np.empty(len(matrix))
+    _engine.exact_products(matrix, vector, product, resolve_threads(None, 30 * matrix.size))
+    return product

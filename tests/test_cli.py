@@ -140,6 +140,36 @@ def test_per_channel_learns_one_kernel_for_each_colour(tmp_path):
     assert np.abs(read(tmp_path / "z.png").pixels.astype(int) - after).max() <= 1
 
 
+def test_mix_learns_from_each_colour_to_each(tmp_path):
+    with Image.open(PHOTOS / "chelsea.png") as photo:
+        small = np.asarray(photo)[100:180, 100:200]
+    write(tmp_path / "x.png", small)
+    matrix = np.array([[0.2, 0.5, 0.1], [0.3, 0.3, 0.3], [0.0, 0.1, 0.8]])
+    after = np.rint(small @ matrix.T).astype(np.uint8)
+    write(tmp_path / "y.png", after)
+    files = tmp_path / "x.png", tmp_path / "y.png"
+    result = run(
+        "learn", *files, "--mix", "--size", 1, "-o", tmp_path / "k.json", "--picture", tmp_path / "p.png"
+    )
+    assert result.exit_code == 0
+    np.testing.assert_allclose(Kernel.load(tmp_path / "k.json").weights[:, :, 0, 0], matrix, atol=0.003)
+    assert run("apply", tmp_path / "k.json", files[0], "-o", tmp_path / "z.png").exit_code == 0
+    assert np.abs(read(tmp_path / "z.png").pixels.astype(int) - after).max() <= 1
+
+
+def test_background_and_loss_are_passed_on(tmp_path):
+    with Image.open(PHOTOS / "chelsea.png") as photo:
+        small = np.asarray(photo)[100:180, 100:200, 1] // 2
+    after = small + np.linspace(0, 50, 100).round().astype(np.uint8)
+    after[20:25, 30:60] = 254  # a caption
+    write(tmp_path / "x.png", small)
+    write(tmp_path / "y.png", after)
+    options = "--size", 1, "--background", 1, "--loss", "tukey", "--json"
+    found = json.loads(run("learn", tmp_path / "x.png", tmp_path / "y.png", *options).stdout)
+    np.testing.assert_allclose(found["weights"], [[1]], atol=0.01)
+    np.testing.assert_allclose(found["background"], [0, 25], atol=0.5)
+
+
 def test_stride_is_for_smaller_pictures(pair, tmp_path):
     half, kernel_file, picture = tmp_path / "half.png", tmp_path / "k.json", tmp_path / "pair.png"
     with Image.open(pair[0]) as photo:
@@ -470,6 +500,12 @@ def test_per_channel_needs_colours(pair):
     )
     assert error_of("learn", *pair, *pair, "--per-channel") == (
         "Error: --per-channel is for colour pictures, got grey ones. Leave it out."
+    )
+
+
+def test_mix_needs_colours(pair):
+    assert error_of("learn", *pair, "--mix") == (
+        "Error: --mix is for colour pictures, got two grey ones. Leave it out."
     )
 
 

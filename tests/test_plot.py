@@ -54,6 +54,27 @@ def test_channel_kernels_and_large_ones_are_drawn(tmp_path):
     assert (tmp_path / "k.png").stat().st_size > 1000
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
+def test_a_background_is_part_of_the_prediction(tmp_path, dtype):
+    before = rng.integers(50, 150, (30, 40)).astype(np.uint8)
+    after = (corr2d(before, [[0.5, 0.5]], padding="same") + np.linspace(0, 60, 40)).astype(dtype)
+    draw_pair(before, after, learn(before, after, size=3, background=1, loss="huber"), tmp_path / "pair.svg")
+    limit = "1 " if dtype == np.uint8 else ""
+    assert f"at most {limit}" in (tmp_path / "pair.svg").read_text()
+    if dtype == np.float64:
+        figures = (tmp_path / "pair.svg").read_text().split("at most ")[1].split()[0]
+        assert float(figures) < 1e-4
+
+
+@pytest.mark.parametrize("options", [{}, {"per_channel": True}, {"mix": True}], ids=str)
+def test_colours_with_a_background_are_drawn(tmp_path, options):
+    before = rng.integers(50, 150, (30, 40, 3)).astype(np.uint8)
+    after = before * 1.5 + np.linspace(0, 60, 40)[:, None]
+    kernel = learn(before, after, size=3, background=1, channel_axis=-1, **options)
+    draw_pair(before, after, kernel, tmp_path / "pair.svg")
+    assert float((tmp_path / "pair.svg").read_text().split("at most ")[1].split()[0]) < 1e-4
+
+
 def test_a_kind_of_file_that_cannot_be_drawn_is_refused(tmp_path):
     path = str(tmp_path / "pair.xyz")
     with pytest.raises(ValueError, match=r"must end in \.png, \.pdf or \.svg to be drawn\."):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .images import Picture
     from .kernel import Kernel
     from .pairs import PairReader, Pixels
+    from .robust import Loss
     from .solve.constraints import Symmetry
 
 _EXIT_CODES = """\b
@@ -109,6 +110,15 @@ def cli() -> None:
 @_STRIDE
 @_DILATION
 @click.option("--per-channel", is_flag=True, help="One kernel for each colour, in place of one for all.")
+@click.option("--mix", is_flag=True, help="One kernel from each colour of BEFORE to each of AFTER.")
+@click.option(
+    "--background", type=click.IntRange(0, 3), default=0, metavar="DEGREE",
+    help="What was added beside the filter is a polynomial of the position, of degree 1 to 3.",
+)  # fmt: skip
+@click.option(
+    "--loss", type=click.Choice(["squared", "huber", "tukey"]), default="squared", show_default=True,
+    help="huber and tukey: pixels that are far off, such as dust or a caption, count little or not at all.",
+)  # fmt: skip
 @click.option("--sum", type=float, help="What the taps sum to: 1 keeps the level of a picture, 0 none of it.")
 @click.option("--nonnegative", is_flag=True, help="No tap is below zero.")
 @click.option(
@@ -125,6 +135,7 @@ def cli() -> None:
 @_JSON
 def learn(
     pictures: tuple[str, ...], size: tuple[int, int] | None, stride: int, dilation: int, per_channel: bool,
+    mix: bool, background: int, loss: "Loss",
     sum: float | None,  # noqa: A002 (the option's name)
     nonnegative: bool, symmetric: "tuple[Symmetry, ...]", output: str | None, picture: str | None,
     max_pixels: int, as_json: bool,
@@ -135,7 +146,7 @@ def learn(
     AFTER at the ends of their range, where the filter's result was cut off, are left out and counted.
 
     BEFORE and AFTER may be folders: pictures of the same name are then a pair. Of several pairs, one is in
-    memory at a time with --size, and all without.
+    memory at a time with --size, and all without it or with another --loss.
     """
     if len(pictures) % 2:
         raise click.UsageError(
@@ -151,14 +162,16 @@ def learn(
         names, partial(_read, max_pixels=max_pixels, say=one), stride=stride, dilation=dilation,
         keep_first=picture is not None,
     )  # fmt: skip
-    if per_channel and not reader.colour:
+    if (per_channel or mix) and not reader.colour:
         got = "two grey ones" if one else "grey ones"
-        raise ValueError(f"--per-channel is for colour pictures, got {got}. Leave it out.")
+        option = "--per-channel" if per_channel else "--mix"
+        raise ValueError(f"{option} is for colour pictures, got {got}. Leave it out.")
     find = partial(
         learn_kernel, size=size, stride=stride, dilation=dilation, channel_axis=-1 if reader.colour else None,
-        per_channel=per_channel, sum=sum, nonnegative=nonnegative, symmetric=symmetric or None,
+        per_channel=per_channel, mix=mix, background=background, loss=loss, sum=sum,
+        nonnegative=nonnegative, symmetric=symmetric or None,
     )  # fmt: skip
-    kernel = _learn_from(reader, find, at_once=size is None)
+    kernel = _learn_from(reader, find, at_once=size is None or loss != "squared")
     kernel = kernel.with_notes(*reader.notes(), **reader.provenance(), corr2d=__version__)
     _print_kernel(kernel, as_json)
     if output is not None:
@@ -200,10 +213,11 @@ def apply(
     weights = Kernel.load(kernel)
     picture = _read(image, max_pixels)
     colour = picture.pixels.ndim == 3
-    if weights.weights.ndim == 3 and not colour:
+    if weights.weights.ndim > 2 and not colour:
+        option = "--per-channel" if weights.weights.ndim == 3 else "--mix"
         raise ValueError(
             f"{_shown(kernel)} has a kernel for each colour, but {_shown(image)} is grey. "
-            f"Learn one without --per-channel."
+            f"Learn one without {option}."
         )
     result = weights(
         picture.pixels,
@@ -264,8 +278,12 @@ def _learn_from(reader: "PairReader", find: "Callable[[Any], Kernel]", *, at_onc
 def _progress(reader: "PairReader", label: str) -> "Iterator[Iterator[Pixels]]":
     """Give the pairs, with a bar on a terminal if there are several, and say what they were."""
     if len(reader) > 1 and sys.stderr.isatty():
-        with click.progressbar(length=len(reader), label=label, show_pos=True, file=sys.stderr) as bar:
+        bar = click.progressbar(length=len(reader), label=label, show_pos=True, file=sys.stderr)
+        try:  # not `with`: Ctrl-C while the bar is first drawn would leave a terminal without its cursor
+            bar.render_progress()
             yield reader.pairs(bar.update)
+        finally:
+            bar.render_finish()
     else:
         yield reader.pairs()
     if len(reader) > 1:

@@ -84,16 +84,31 @@ def _predict(
     """Give the prediction, rounded and cut off as `after` was, and the part of `after` that it predicts."""
     channel_axis = -1 if before.ndim == 3 else None
     options: dict[str, Any] = {"stride": stride, "dilation": dilation, "channel_axis": channel_axis}
-    if after.dtype.kind in "iu":
+    if after.dtype.kind in "iu" and kernel.background is None:
         options["dtype"] = after.dtype
-    if after.shape[:2] != tuple(-(-n // stride) for n in before.shape[:2]):
-        return kernel(before, **options), after
-    # Where the kernel, its origin on a pixel, lies inside.
-    inside = tuple(
-        slice(-(-origin * dilation // stride), (n - 1 - (k - 1 - origin) * dilation) // stride + 1)
-        for n, k, origin in zip(before.shape, kernel.size, kernel.origin or (0, 0), strict=False)
-    )
-    return kernel(before, padding="same", mode="nearest", **options)[inside], after[inside]
+    inside: tuple[slice, ...] = (slice(None), slice(None))
+    if after.shape[:2] == tuple(-(-n // stride) for n in before.shape[:2]):
+        options |= {"padding": "same", "mode": "nearest"}
+        # Where the kernel, its origin on a pixel, lies inside.
+        inside = tuple(
+            slice(-(-origin * dilation // stride), (n - 1 - (k - 1 - origin) * dilation) // stride + 1)
+            for n, k, origin in zip(before.shape, kernel.size, kernel.origin or (0, 0), strict=False)
+        )
+    predicted = kernel(before, **options)
+    if kernel.background is not None:
+        predicted = predicted + _beside(kernel, after.shape)
+        if after.dtype.kind in "iu":
+            ends = np.iinfo(after.dtype)
+            predicted = np.clip(np.rint(predicted), ends.min, ends.max).astype(after.dtype)
+    return predicted[inside], after[inside]
+
+
+def _beside(kernel: Kernel, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Give the background over a picture of rows, columns and perhaps colours, without the bias."""
+    level = kernel.level(shape[0], shape[1])
+    if kernel.weights.ndim > 2:
+        return np.asarray(np.moveaxis(level, 0, -1) - kernel.bias)
+    return np.asarray(level - kernel.bias).reshape(shape[:2] + (1,) * (len(shape) - 2))
 
 
 def _top(image: NDArray[Any]) -> float:
@@ -114,7 +129,14 @@ def _show(axis: "Axes", image: NDArray[Any], title: str) -> None:
 
 
 def _show_kernel(axis: "Axes", kernel: Kernel) -> None:
-    weights = kernel.weights if kernel.weights.ndim == 2 else kernel.weights.mean(axis=0)
+    weights = kernel.weights
+    title = "kernel {} × {}".format(*kernel.size)
+    if weights.ndim == 3:
+        weights, title = weights.mean(axis=0), f"{title}, mean of the channels"
+    elif weights.ndim == 4:  # a row of kernels for each channel of the result
+        c_out, c_in, kh, kw = weights.shape
+        weights = weights.swapaxes(1, 2).reshape(c_out * kh, c_in * kw)
+        title = f"{title}, channels of before →, of after ↓"
     limit = float(np.abs(weights).max()) or 1.0
     axis.imshow(weights, cmap="PuOr_r", vmin=-limit, vmax=limit)
     kh, kw = weights.shape
@@ -125,4 +147,4 @@ def _show_kernel(axis: "Axes", kernel: Kernel) -> None:
                 u, v, f"{weight:.3g}" if max(kh, kw) <= 3 else f"{weight:.2g}", ha="center", va="center",
                 color="white" if dark else "black", fontsize=10 if max(kh, kw) <= 3 else 7,
             )  # fmt: skip
-    axis.set_title(f"kernel {kh} × {kw}" + ("" if kernel.weights.ndim == 2 else ", mean of the channels"))
+    axis.set_title(title)

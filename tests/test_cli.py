@@ -376,6 +376,26 @@ def test_dilation_is_for_taps_that_stand_apart(pair, tmp_path):
         assert run(*words, "--dilation", 0).exit_code == 2
 
 
+def test_penalties_are_numbers_or_auto(pair, tmp_path):
+    kernel_file = tmp_path / "k.json"
+    run("learn", *pair, "--size", 3, "-o", kernel_file, "--ridge", 0.25, "--smooth", "auto")
+    kernel = Kernel.load(kernel_file)
+    assert kernel.provenance["ridge"] == "0.25"
+    assert float(kernel.provenance["smooth"]) >= 0
+    assert np.abs(kernel.weights).max() < 7
+    result = run("learn", *pair, "--smooth", "auto", "--ridge", "auto")
+    assert result.exit_code == 1
+    assert "cannot both be 'auto'" in result.stderr
+
+
+@pytest.mark.parametrize("strength", ["much", "-1", "nan", "inf", ""])
+@pytest.mark.parametrize("option", ["--ridge", "--smooth"])
+def test_a_strength_that_is_none_is_a_usage_error(pair, option, strength):
+    result = run("learn", *pair, f"{option}={strength}")
+    assert result.exit_code == 2
+    assert f"{strength!r} is not a strength; write a number from 0 up, or auto." in result.stderr
+
+
 def test_apply_keeps_size_depth_and_alpha(tmp_path):
     Kernel([[0, 0.5, 0]], bias=10).save(tmp_path / "k.json")
     pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)

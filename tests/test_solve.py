@@ -8,7 +8,7 @@ import pytest
 import scipy.ndimage
 
 from corr2d import Moments, _engine, corr2d, learn
-from corr2d.solve.fit import _by_eigenvalues, _by_elimination, exact_product, least_squares, predictor
+from corr2d.solve.fit import Told, _by_eigenvalues, _by_elimination, exact_product, least_squares, predictor
 from corr2d.solve.inverse import SMALL, absolute_product, invert, largest_eigenvalue
 
 SIZES = [(1, 1), (3, 3), (2, 5), (5, 4)]
@@ -419,7 +419,7 @@ def test_elimination_equals_eigenvalues(size, constrained):
     basis = None
     if constrained:  # all taps but the last
         basis = np.linalg.qr(np.random.default_rng(0).standard_normal((taps, taps)))[0][:, : max(1, taps - 1)]
-    quick, slow = _by_elimination(total, basis), _by_eigenvalues(total, basis)
+    quick, slow = _by_elimination(total, basis), _by_eigenvalues(Told.of(total, basis))
     np.testing.assert_allclose(quick.inverse, slow.inverse, rtol=0, atol=1e-10 * np.abs(slow.inverse).max())
     assert quick.condition == pytest.approx(slow.condition, rel=3e-4)
     assert (quick.rank, quick.free) == (slow.rank, slow.free) == (max(1, taps - constrained),) * 2
@@ -454,5 +454,5 @@ def test_what_a_large_window_leaves_open_is_found():
 
 def test_one_fold_is_not_copied():
     moments = Moments.of(*noisy_pair((50, 3), shape=(200, 60))[:2])
-    moments = Moments(moments.size, moments.sums[:1], moments.center)
+    moments = Moments(moments.size, moments.sums[:1], moments.center, moments.count)
     assert np.shares_memory(moments.total, moments.sums)

@@ -7,7 +7,8 @@ import signal
 import sys
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from math import isfinite, nan
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .pairs import PairReader, Pixels
     from .robust import Loss
     from .solve.constraints import Symmetry
+    from .solve.penalty import Strength
 
 _EXIT_CODES = """\b
 Exit codes
@@ -87,6 +89,23 @@ class _Size(click.ParamType[tuple[int, int]]):
         return int(parts[0]), int(parts[-1])
 
 
+class _Strength(click.ParamType["float | str"]):
+    name = "NUMBER|auto"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "float | Literal['auto']":
+        if value == "auto":
+            return "auto"
+        try:
+            strength = float(value)
+        except ValueError:
+            strength = nan
+        if not (isfinite(strength) and strength >= 0):
+            self.fail(f"{value!r} is not a strength; write a number from 0 up, or auto.", param, ctx)
+        return strength
+
+
 @click.group(cls=_Commands, epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="corr2d")
 def cli() -> None:
@@ -125,6 +144,14 @@ def cli() -> None:
     "--symmetric", type=click.Choice(["left-right", "up-down", "4-fold", "radial"]), multiple=True,
     help="Taps that mirror each other are equal. May be given more than once.",
 )  # fmt: skip
+@click.option(
+    "--ridge", type=_Strength(), default=0.0,
+    help="How strongly taps are pulled towards zero; auto: as blocks left out of the fit ask for.",
+)  # fmt: skip
+@click.option(
+    "--smooth", type=_Strength(), default=0.0,
+    help="How strongly neighbouring taps are pulled towards each other; a number or auto.",
+)  # fmt: skip
 @click.option("-o", "--output", type=click.Path(), help="Save the kernel to this file, as JSON.")
 @click.option(
     "--picture",
@@ -137,8 +164,8 @@ def learn(
     pictures: tuple[str, ...], size: tuple[int, int] | None, stride: int, dilation: int, per_channel: bool,
     mix: bool, background: int, loss: "Loss",
     sum: float | None,  # noqa: A002 (the option's name)
-    nonnegative: bool, symmetric: "tuple[Symmetry, ...]", output: str | None, picture: str | None,
-    max_pixels: int, as_json: bool,
+    nonnegative: bool, symmetric: "tuple[Symmetry, ...]", ridge: "Strength", smooth: "Strength",
+    output: str | None, picture: str | None, max_pixels: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Find the kernel that turned BEFORE into AFTER; from several pairs, the one that did so in all of them.
 
@@ -169,7 +196,7 @@ def learn(
     find = partial(
         learn_kernel, size=size, stride=stride, dilation=dilation, channel_axis=-1 if reader.colour else None,
         per_channel=per_channel, mix=mix, background=background, loss=loss, sum=sum,
-        nonnegative=nonnegative, symmetric=symmetric or None,
+        nonnegative=nonnegative, symmetric=symmetric or None, ridge=ridge, smooth=smooth,
     )  # fmt: skip
     kernel = _learn_from(reader, find, at_once=size is None or loss != "squared")
     kernel = kernel.with_notes(*reader.notes(), **reader.provenance(), corr2d=__version__)

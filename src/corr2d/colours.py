@@ -97,4 +97,7 @@ class Colours:
         }
         words = [f"channel {c}: {note}" for c, kernel in enumerate(kernels) for note in kernel.notes]
         used = sum(kernel.used or 0 for kernel in kernels)
-        return Kernel(**figures, used=used, left_out=left_out, notes=(*words, *notes))
+        origins = {
+            f"{key}, channel {c}": text for c, k in enumerate(kernels) for key, text in k.provenance.items()
+        }
+        return Kernel(**figures, used=used, left_out=left_out, notes=(*words, *notes), provenance=origins)

@@ -16,6 +16,7 @@ from .robust import Loss, resolve_loss, robust
 from .size import LARGEST, choose_size, explains, largest_window
 from .solve import solve
 from .solve.constraints import Symmetry
+from .solve.penalty import Strength
 from .windows import is_same_sized, told_size
 
 _Pair = tuple[ArrayLike, ArrayLike]
@@ -44,6 +45,8 @@ def learn(
     nonnegative: bool = False,
     symmetric: Symmetry | Sequence[Symmetry] | None = None,
     support: ArrayLike | None = None,
+    ridge: Strength = 0.0,
+    smooth: Strength = 0.0,
 ) -> Kernel:
     """Find the kernel and bias that turn `before` into `after`, by least squares.
 
@@ -90,6 +93,14 @@ def learn(
         those equally far from the centre.
     support : (kh, kw) bool array, optional
         True where a tap may differ from zero. It gives the size.
+    ridge : float or "auto"
+        How strongly taps are pulled towards zero, for pairs that say little: few pixels, much noise, a
+        blurred `before`. No unit: 1 weighs as much as the contrast of `before` (`corr2d.solve.solve` has the
+        formula). "auto": the strongest that predicts blocks of the picture left out of the fit as well as
+        any.
+    smooth : float or "auto"
+        How strongly neighbouring taps are pulled towards each other, and those at the rim towards the zeros
+        around them. "auto": as for `ridge`; only one of them can be.
 
     Returns
     -------
@@ -102,7 +113,8 @@ def learn(
     TypeError
         If an array is masked or does not hold real numbers.
     ValueError
-        If shapes do not fit, an option has no meaning, or fewer pixels count than there are unknowns.
+        If shapes do not fit, an option has no meaning, fewer pixels count than there are unknowns and no
+        penalty decides the rest, or they lie too close together to choose a size or a strength on.
 
     Examples
     --------
@@ -118,7 +130,10 @@ def learn(
     colours = Colours.resolve(channel_axis, per_channel=per_channel, mix=mix)
     steps, gaps = resolve_steps(stride, "stride"), resolve_steps(dilation, "dilation")
     options: dict[str, Any] = {"stride": steps, "dilation": gaps, "clip": clip, "background": background}
-    fit = partial(solve, sum=sum, nonnegative=nonnegative, symmetric=symmetric, support=support)
+    fit = partial(
+        solve, sum=sum, nonnegative=nonnegative, symmetric=symmetric, support=support, ridge=ridge,
+        smooth=smooth,
+    )  # fmt: skip
 
     def measure(pairs: Iterable[_Pair], size: int | tuple[int, int] | None) -> list[Moments]:
         # By map, not a generator, which would keep a pair while the next one is made

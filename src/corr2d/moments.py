@@ -274,7 +274,7 @@ class Moments:
     def solve(self, **constraints: Any) -> "Kernel":
         """Fit the kernel and bias of least squared error.
 
-        `constraints` are those of `corr2d.learn`: sum, nonnegative, symmetric, support.
+        `constraints` are those of `corr2d.learn`: sum, nonnegative, symmetric, support; ridge and smooth too.
         """
         from .solve import solve
 

@@ -12,7 +12,8 @@ from ..moments import Moments
 from ..position import monomials
 from .background import Background
 from .constraints import Constraints, Symmetry
-from .fit import EPS, least_squares
+from .fit import EPS
+from .penalty import Penalty, Strength, pulled_least_squares
 from .words import how_to_apply, is_identity, too_few, what_is_untold
 
 
@@ -23,6 +24,8 @@ def solve(
     nonnegative: bool = False,
     symmetric: Symmetry | Sequence[Symmetry] | None = None,
     support: ArrayLike | None = None,
+    ridge: Strength = 0.0,
+    smooth: Strength = 0.0,
 ) -> Kernel:
     """Fit ``after = sum weights * window + bias`` by least squares.
 
@@ -33,6 +36,15 @@ def solve(
     may add (`least_squares`).
 
     Constraints combine; those that are equations lower the number of unknowns, and the error bars with it.
+
+    Under a penalty it minimises ``sum_i (y_i - w . x_i - b)^2 + s * (ridge * |w|^2 + smooth * |D w|^2)``. s
+    is the mean over the taps of ``sum_i (x_i - mean x)^2``, so that the strengths have no unit and scaling
+    either picture changes nothing; D takes the first differences of neighbouring taps, with zeros around the
+    window (`corr2d.solve.penalty` says why). Penalties combine with all constraints. Error bars then are
+    those of ``noise^2 A^-1 G A^-1``, with G the centred Gram matrix, A the same with the penalty, and noise^2
+    the squared error over the pixels less ``trace(A^-1 G) + 1``: how the noise comes through, without what
+    the penalty pulls, and as if the strength had been known. What the pair leaves open stays open: a penalty
+    decides it, but its error bars are infinite, and rank and condition are those of the pair.
 
     Parameters
     ----------
@@ -47,12 +59,26 @@ def solve(
         those equally far from the centre.
     support : (kh, kw) bool array, optional
         True where a tap may differ from zero.
+    ridge : float or "auto"
+        How strongly taps are pulled towards zero (Hoerl & Kennard 1970). "auto": the strongest of 0 and half
+        decades from 1e-10 to 1000 that predicts blocks of the picture left out of the fit as well as any;
+        found without regard to `nonnegative`.
+    smooth : float or "auto"
+        How strongly neighbouring taps are pulled towards each other (Phillips 1962). "auto": as for `ridge`;
+        only one of them can be.
 
     Raises
     ------
     TypeError, ValueError
-        If a constraint has no meaning, two of them leave no kernel, or fewer pixels count than there are
-        unknowns.
+        If a constraint or a strength has no meaning, two of them leave no kernel, fewer pixels count than
+        there are unknowns and no penalty decides the rest, or more than half of the pixels lie in one block
+        and the strength is to be chosen.
+
+    Examples
+    --------
+    >>> doubled = Moments.of([[1.0, 2.0, 4.0, 3.0]], [[2.0, 4.0, 8.0, 6.0]], size=1)
+    >>> [float(solve(doubled, ridge=r).weights[0, 0].round(6)) for r in (0, 1, 3)]  # 2 / (1 + ridge)
+    [2.0, 1.0, 0.5]
     """
     if moments.varying:
         raise ValueError("The kernel of these moments varies: use corr2d.VaryingKernel.of(moments).")
@@ -62,20 +88,29 @@ def solve(
     constraints = Constraints.resolve(
         moments.size, channels, sum=sum, nonnegative=nonnegative, symmetric=symmetric, support=support
     )
+    penalty = Penalty.resolve(ridge, smooth)
     unknowns = taps if constraints is None else len(constraints.groups) - (sum is not None)
     beside = len(monomials(moments.background)) - 1
-    if n < unknowns + beside + 1:
+    if n < unknowns + beside + 1 and (penalty is None or n < beside + 2):
         raise ValueError(too_few(moments, unknowns + beside))
     background = Background.of(moments.total, beside)
     total = background.left
-    fit = least_squares(total) if constraints is None else constraints.fit(total)
+    pull = None
+    if penalty is not None:
+        plane = (np.zeros(taps), np.eye(taps)) if constraints is None else constraints.plane()
+        folds = background.without(moments.sums)
+        penalty = penalty.settled(folds, moments.size, plane, allow_none=n > unknowns + beside)
+        pull = penalty.matrix(total, moments.size)
+        if pull is None and n < unknowns + beside + 1:
+            raise ValueError(too_few(moments, unknowns + beside))
+    fit = pulled_least_squares(total, pull) if constraints is None else constraints.fit(total, pull)
     weights, intercept = 0 - fit.coefficients[:taps], -fit.coefficients[taps]  # 0 - 0 is 0, -0 is not
     center_x, center_y = np.repeat(moments.center[:-1], kh * kw), moments.center[-1]
     polynomial = background.coefficients(weights)
 
     amount = total[-2, -2]  # of weight: how many count, if all count the same
-    freedom = n - fit.rank - beside - 1
-    variance = fit.squared_error / freedom if freedom > 0 else inf
+    freedom = n - fit.degrees - beside - 1
+    variance = fit.squared_error / freedom if freedom >= 1 else inf
     # Of `after` as it is: a background that explains it is not counted as unexplained.
     whole = moments.total[-1]
     spread = whole[-1] - whole[-2] ** 2 / amount
@@ -83,7 +118,7 @@ def solve(
     mean = total[:taps, -2] / amount - background.slopes[:, :-1].T @ background.mean + center_x
     stderr = np.full(taps, inf)
     bias_stderr = inf
-    if freedom > 0:
+    if freedom >= 1:
         stderr = np.hypot(np.sqrt(np.diag(fit.inverse)) * sqrt(variance), fit.rounding)
         bias_stderr = sqrt(
             variance * (1 / amount + background.uncertainty + max(float(mean @ fit.inverse @ mean), 0.0))
@@ -116,6 +151,8 @@ def solve(
     return kernel.with_notes(
         *moments.notes,
         *how_to_apply(moments),
-        *what_is_untold(moments, total, fit),
+        *(() if penalty is None else penalty.notes(moments.size)),
+        *what_is_untold(moments, total, fit, pulled=pull is not None),
         *is_identity(kernel, moments, total),
+        **({} if penalty is None else penalty.provenance()),
     )

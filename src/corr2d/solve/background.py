@@ -41,6 +41,20 @@ class Background:
         left = total[np.ix_(rest, rest)] - with_rest.T @ slopes
         return cls(left, np.delete(slopes, taps, axis=1), mean, float(mean @ inverse @ mean))
 
+    def without(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Take the same out of the sums of the folds."""
+        monomials, taps = len(self.mean), self.slopes.shape[1] - 1
+        if monomials == 0:
+            return sums
+        # z less slope times (monomials - mean * 1): linear in z.
+        change = np.zeros((taps + 2, taps + monomials + 2))
+        rest = np.r_[:taps, taps + monomials, taps + monomials + 1]
+        change[np.arange(taps + 2), rest] = 1
+        explained = np.r_[:taps, taps + 1]
+        change[explained, taps:-2] -= self.slopes.T
+        change[explained, -2] += self.slopes.T @ self.mean
+        return np.asarray(change @ sums @ change.T)
+
     def coefficients(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Give the background, one coefficient for each monomial, that goes with the weights of a kernel."""
         return np.asarray(self.slopes[:, -1] - self.slopes[:, :-1] @ weights)

@@ -13,7 +13,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .fit import Fit, centred, least_squares, rounding_of
+from .fit import Fit, centred, rounding_of
+from .penalty import pulled, pulled_least_squares
 
 Symmetry = Literal["left-right", "up-down", "4-fold", "radial"]
 
@@ -33,7 +34,7 @@ class Constraints:
     def resolve(
         cls,
         size: tuple[int, int],
-        channels: int,
+        channels: int = 1,
         *,
         sum: Any,  # noqa: A002 (the word for it)
         nonnegative: Any,
@@ -58,12 +59,12 @@ class Constraints:
             raise ValueError(f"`support` leaves no tap that could sum to {sum}.")
         return cls(size, None if sum is None else float(sum), bool(nonnegative), groups)
 
-    def fit(self, total: NDArray[np.float64]) -> Fit:
-        """Fit the kernel of least squared error that is what it is known to be."""
+    def fit(self, total: NDArray[np.float64], pull: NDArray[np.float64] | None = None) -> Fit:
+        """Fit the kernel of least squared error that is what it is known to be; `pull`: under a penalty."""
         if not self.nonnegative or len(self.groups) == 0:
-            return least_squares(total, *self._plane(np.ones(len(self.groups), np.bool_)))
-        free, values = self._active_set(total)
-        fit = least_squares(total, *self._plane(free))
+            return pulled_least_squares(total, pull, *self.plane())
+        free, values = self._active_set(pulled(total, pull))
+        fit = pulled_least_squares(total, pull, *self._plane(free))
         weights = 0 - fit.coefficients[:-2]
         if weights.min() < 0:
             # Where the pair leaves directions open, the smallest kernel of them may have negative taps.
@@ -71,7 +72,7 @@ class Constraints:
         # A tap held at zero is as uncertain as it is without that.
         held = ~(free @ self.groups) & self.groups.any(axis=0)
         if held.any():
-            every = least_squares(total, *self._plane(np.ones(len(self.groups), np.bool_)))
+            every = pulled_least_squares(total, pull, *self.plane())
             inverse = fit.inverse.copy()
             inverse[held, held] = every.inverse[held, held]
             rounding = np.where(held, every.rounding, fit.rounding)
@@ -83,6 +84,10 @@ class Constraints:
                 free=fit.rank + every.free - every.rank,  # what the pair leaves open, held or not
             )
         return fit
+
+    def plane(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Give `start` and `basis` of the kernels that are what is known, but for their signs."""
+        return self._plane(np.ones(len(self.groups), np.bool_))
 
     def _plane(self, free: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Give `start` and `basis` of the kernels in which the groups that are not free are zero."""

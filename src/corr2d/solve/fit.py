@@ -1,5 +1,6 @@
 """Least squares on moments, to the last digits that they hold."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import fsum, inf, sqrt
 from typing import NamedTuple
@@ -30,6 +31,43 @@ class Fit:
     rank: int
     free: int  # directions that the constraints leave; `rank` of them are determined
     condition: float
+    degrees: float  # of freedom that the answer takes: the rank, or less under a penalty
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the sums determine of the weights, and what they leave open."""
+
+    values: NDArray[np.float64]  # eigenvalues of the centred Gram matrix, the smallest first
+    directions: NDArray[np.float64]  # of the weights, column by column, each with its eigenvalue
+    seen: NDArray[np.bool_]  # which of them rounding alone could not have made
+
+    @classmethod
+    def of(cls, total: NDArray[np.float64], basis: NDArray[np.float64] | None = None) -> "Told":
+        """Look at all directions, or at those of the orthonormal columns of `basis`."""
+        taps = len(total) - 2
+        gram = centred(total)[:taps, :taps]
+        values, vectors = np.linalg.eigh(gram if basis is None else basis.T @ gram @ basis)
+        return cls(values, vectors if basis is None else basis @ vectors, values > rounding_of(total))
+
+    @property
+    def rank(self) -> int:
+        """How many directions are determined."""
+        return int(self.seen.sum())
+
+    @property
+    def untold(self) -> NDArray[np.bool_]:
+        """Say of each tap whether part of it is left open."""
+        # Of amplitudes: a hidden part of 1e-4 is 100 times the error bar of a noise-free tap
+        # (test_blurred_picture_is_never_trusted_too_far).
+        return np.asarray(np.abs(self.directions[:, ~self.seen]).max(axis=1, initial=0) > 1e-8)
+
+    @property
+    def condition(self) -> float:
+        """Give the ratio of the singular values of the windows."""
+        if not self.seen.all():
+            return inf
+        return sqrt(self.values[-1] / self.values[0]) if len(self.values) else 1.0
 
 
 def least_squares(
@@ -47,7 +85,7 @@ def least_squares(
     chapter 12).
     """
     taps = len(total) - 2
-    known = _by_elimination(total, basis) or _by_eigenvalues(total, basis)
+    known = _by_elimination(total, basis) or _by_eigenvalues(Told.of(total, basis))
     n, sums = total[-2, -2], total[:taps, -2]
     coefficients = np.zeros(taps + 2)
     coefficients[-1] = 1
@@ -56,7 +94,7 @@ def least_squares(
         coefficients[:taps] = 0 - start
         residual = exact_product(total, coefficients)
     for _ in range(3):
-        weights = known.inverse @ (residual[:taps] - sums * (residual[-2] / n))
+        weights = known.correct(residual[:taps] - sums * (residual[-2] / n))
         coefficients[:taps] -= weights
         coefficients[taps] -= (residual[-2] - sums @ weights) / n
         # What rounding leaves of a weight that is zero (test_zeros_are_zeros).
@@ -66,15 +104,14 @@ def least_squares(
     rounding = _rounding_of_product(total, coefficients)
     return Fit(
         coefficients=coefficients,
-        # Noise below that of the sums cannot be told from none: 1e-8 of the contrast
-        # (test_weights_that_cancel).
-        squared_error=max(fsum(coefficients * residual), float(np.abs(coefficients) @ rounding)),
+        squared_error=_squared_error(coefficients, residual, rounding),
         inverse=known.inverse,
         untold=known.untold,
         rounding=absolute_product(known.inverse, rounding[:taps]) if rounding.any() else rounding[:taps],
         rank=known.rank,
         free=known.free,
         condition=known.condition,
+        degrees=known.rank,
     )
 
 
@@ -82,6 +119,9 @@ class _Known(NamedTuple):
     """What the windows alone say: the part of a `Fit` that does not depend on `after`."""
 
     inverse: NDArray[np.float64]
+    # Its product with a vector. Not by the inverse of a plane of kernels, which leaves the plane where it is
+    # large (test_equations_hold_where_the_penalty_is_weak_and_alone).
+    correct: Callable[[NDArray[np.float64]], NDArray[np.float64]]
     untold: NDArray[np.bool_]
     rank: int
     free: int
@@ -112,28 +152,42 @@ def _by_elimination(total: NDArray[np.float64], basis: NDArray[np.float64] | Non
         condition = sqrt(few[-1] / few[0])
     else:
         condition = sqrt(largest_eigenvalue(product, free) * largest_eigenvalue(inverse.__matmul__, free))
-    if basis is not None:
-        inverse = basis @ inverse @ basis.T
-    return _Known(inverse, np.zeros(taps, np.bool_), free, free, condition)
-
-
-def _by_eigenvalues(total: NDArray[np.float64], basis: NDArray[np.float64] | None) -> _Known:
-    """Invert the centred Gram matrix on the directions whose eigenvalues rounding alone could not make."""
-    taps = len(total) - 2
-    gram = centred(total)[:taps, :taps]
-    values, vectors = np.linalg.eigh(gram if basis is None else basis.T @ gram @ basis)
-    told = values > rounding_of(total)
-    directions = vectors if basis is None else basis @ vectors
-    seen = directions[:, told]
+    if basis is None:
+        return _Known(inverse, inverse.__matmul__, np.zeros(taps, np.bool_), free, free, condition)
     return _Known(
-        inverse=(seen / values[told]) @ seen.T,
-        # Of amplitudes: a hidden part of 1e-4 is 100 times the error bar of a noise-free tap
-        # (test_blurred_picture_is_never_trusted_too_far).
-        untold=np.abs(directions[:, ~told]).max(axis=1, initial=0) > 1e-8,
-        rank=int(told.sum()),
-        free=len(values),
-        condition=(sqrt(values[-1] / values[0]) if len(values) else 1.0) if told.all() else inf,
+        inverse=basis @ inverse @ basis.T,
+        correct=lambda v: basis @ (inverse @ (basis.T @ v)),
+        untold=np.zeros(taps, np.bool_),
+        rank=free,
+        free=free,
+        condition=condition,
     )
+
+
+def _by_eigenvalues(told: Told) -> _Known:
+    """Invert the centred Gram matrix on the directions whose eigenvalues rounding alone could not make."""
+    values, seen = told.values[told.seen], told.directions[:, told.seen]
+    return _Known(
+        inverse=(seen / values) @ seen.T,
+        correct=lambda v: seen @ ((seen.T @ v) / values),
+        untold=told.untold,
+        rank=told.rank,
+        free=len(told.values),
+        condition=told.condition,
+    )
+
+
+def squared_error(total: NDArray[np.float64], coefficients: NDArray[np.float64]) -> float:
+    """Give the squared error that coefficients leave, summed over the pixels."""
+    rounding = _rounding_of_product(total, coefficients)
+    return _squared_error(coefficients, exact_product(total, coefficients), rounding)
+
+
+def _squared_error(
+    coefficients: NDArray[np.float64], residual: NDArray[np.float64], rounding: NDArray[np.float64]
+) -> float:
+    # Noise below that of the sums cannot be told from none: 1e-8 of the contrast (test_weights_that_cancel).
+    return max(fsum(coefficients * residual), float(np.abs(coefficients) @ rounding))
 
 
 def predictor(total: NDArray[np.float64]) -> NDArray[np.float64]:

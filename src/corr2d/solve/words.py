@@ -31,7 +31,9 @@ def how_to_apply(moments: Moments) -> list[str]:
     return [f"Learned with {given}: apply it with the same."] if given else []
 
 
-def what_is_untold(moments: Moments, total: NDArray[np.float64], fit: Fit) -> list[str]:
+def what_is_untold(
+    moments: Moments, total: NDArray[np.float64], fit: Fit, *, pulled: bool = False
+) -> list[str]:
     """Say what the pair leaves open, if it leaves anything open."""
     kh, kw = moments.size
     taps = moments.channels * kh * kw
@@ -61,10 +63,8 @@ def what_is_untold(moments: Moments, total: NDArray[np.float64], fit: Fit) -> li
     if moments.channels > 1 and np.linalg.matrix_rank(of_middle, hermitian=True) < moments.channels:
         notes.append("The channels of `before` are not independent: the pair does not tell what each adds.")
     of_what = "taps' directions" if fit.free == taps else "directions that the constraints leave"
-    return notes or [
-        f"The pair determines {fit.rank} of the {fit.free} {of_what}; of the kernels that fit, this is "
-        f"the smallest."
-    ]
+    rest = "the penalty alone decides the rest" if pulled else "of the kernels that fit, this is the smallest"
+    return notes or [f"The pair determines {fit.rank} of the {fit.free} {of_what}; {rest}."]
 
 
 def is_identity(kernel: Kernel, moments: Moments, total: NDArray[np.float64]) -> list[str]:

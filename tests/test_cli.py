@@ -396,6 +396,32 @@ def test_a_strength_that_is_none_is_a_usage_error(pair, option, strength):
     assert f"{strength!r} is not a strength; write a number from 0 up, or auto." in result.stderr
 
 
+@pytest.mark.parametrize("shift", ["auto", "-23,31"])
+def test_a_shifted_pair_is_put_where_it_was(pair, tmp_path, shift):
+    before, after, kernel_file, made = (tmp_path / name for name in ("x.png", "y.png", "k.json", "z.png"))
+    with Image.open(pair[0]) as photo, Image.open(pair[1]) as edges:
+        photo.crop((31, 0, 191, 110)).save(before)
+        edges.crop((0, 23, 160, 133)).save(after)
+    result = run("learn", before, after, f"--shift={shift}", "-o", kernel_file)
+    assert result.exit_code == 0
+    assert "shifted: 23 rows up, 31 columns right; origin (-22, 32)" in result.stdout
+    assert run("apply", kernel_file, before, "-o", made).exit_code == 0
+    assert run("show", kernel_file).stdout == result.stdout
+    shown = (slice(1, -24), slice(32, -1))
+    np.testing.assert_array_equal(read(made).pixels[shown], read(after).pixels[shown])
+    assert "seems to be shifted" in run("learn", before, after).stdout
+
+
+@pytest.mark.parametrize("shift", ["3", "3x4", "1,2,3", "a,b", "1.5,2", "", "1,", "9999999999,0"])
+def test_a_shift_that_is_none_is_a_usage_error(pair, shift):
+    result = run("learn", *pair, "--shift", shift)
+    assert result.exit_code == 2
+    assert " ".join(result.stderr.split()).endswith(
+        f"{shift!r} is not a shift; write auto, or -3,12 where AFTER lies 3 rows further up and 12 columns "
+        f"further right."
+    )
+
+
 def test_apply_keeps_size_depth_and_alpha(tmp_path):
     Kernel([[0, 0.5, 0]], bias=10).save(tmp_path / "k.json")
     pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)

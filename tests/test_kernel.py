@@ -6,6 +6,7 @@ from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
+import reference
 
 from corr2d import Kernel, corr2d, learn
 
@@ -174,25 +175,30 @@ BAD = {
         "`bias` must hold real numbers of at most 64 bits, got dtype complex128. "
         "Filter .real and .imag one by one.",
     ),
-    "origin outside": (
-        {"origin": (0, 1)},
+    "origin of one": (
+        {"origin": (1,)},
         ValueError,
-        "`origin` must be a place (row, column) in the kernel of 1 x 1, got (0, 1).",
+        "`origin` must be two integers (row, column) from -10**9 to 10**9, got (1,).",
     ),
-    "negative origin": (
-        {"origin": (-1, 0)},
+    "origin too far": (
+        {"origin": (0, 10**9 + 1)},
         ValueError,
-        "`origin` must be a place (row, column) in the kernel of 1 x 1, got (-1, 0).",
+        "`origin` must be two integers (row, column) from -10**9 to 10**9, got (0, 1000000001).",
+    ),
+    "origin too far the other way": (
+        {"origin": (-(2**63), 0)},
+        ValueError,
+        "`origin` must be two integers (row, column) from -10**9 to 10**9, got (-9223372036854775808, 0).",
     ),
     "origin of floats": (
         {"origin": (0.7, 0)},
         TypeError,
-        "`origin` must be a place (row, column) in the kernel of 1 x 1, got (0.7, 0).",
+        "`origin` must be two integers (row, column) from -10**9 to 10**9, got (0.7, 0).",
     ),
     "origin text": (
         {"origin": "00"},
         TypeError,
-        "`origin` must be a place (row, column) in the kernel of 1 x 1, got '00'.",
+        "`origin` must be two integers (row, column) from -10**9 to 10**9, got '00'.",
     ),
     "stderr of another shape": ({"stderr": 1.0}, ValueError, "`stderr` must have shape (1, 1), got ()."),
     "negative stderr": ({"stderr": [[-1]]}, ValueError, "`stderr` must not be negative, got [[-1]]."),
@@ -332,6 +338,88 @@ def test_same_puts_the_origin_on_the_pixel(picture, origin):
     np.testing.assert_array_equal(Kernel(weights, origin=origin)(picture, padding="same"), picture)
 
 
+# Just outside, across the picture, and beyond all of it.
+OUTSIDE = [(-1, 0), (4, 1), (0, 9), (-5, -6), (7, -4), (-20, 3), (1, 30), (-40, 50)]
+
+
+def shifted_reference(image, kernel, **options):
+    """SciPy-like "same" by its formula: out[y, x] = sum of kernel[v, u] * image[y + v - oy, x + u - ox]."""
+    (y, x), (kh, kw) = kernel.origin, kernel.size
+    padding = (y, kh - 1 - y, x, kw - 1 - x)
+    return reference.correlate(image, kernel.weights, padding, **options) + kernel.bias
+
+
+@pytest.mark.parametrize("origin", OUTSIDE)
+@pytest.mark.parametrize("mode", reference.MODES)
+def test_an_origin_outside_shifts_the_result(picture, origin, mode):
+    options = {"mode": mode, "cval": 7.0 if mode == "constant" else 0.0}
+    kernel = Kernel(np.random.default_rng(1).standard_normal((3, 2)), bias=0.5, origin=origin)
+    for dtype, atol in (("u1", 2e-3), ("f4", 2e-3), ("f8", 1e-9), (">i2", 2e-3), ("i8", 1e-9)):
+        image = picture.astype(dtype)
+        expected = shifted_reference(image, kernel, **options).astype(float)
+        np.testing.assert_allclose(kernel(image, padding="same", **options), expected, atol=atol)
+        by_steps = kernel(image, padding="same", stride=(2, 3), **options)
+        np.testing.assert_allclose(by_steps, expected[::2, ::3], atol=atol)
+    rounded = kernel(picture, padding="same", dtype=np.uint8, **options)
+    exact = shifted_reference(picture, kernel, **options).astype(float)
+    np.testing.assert_array_equal(rounded, np.clip(np.rint(exact), 0, 255))
+
+
+@pytest.mark.parametrize("algorithm", ["direct", "separable", "fft"])
+@pytest.mark.parametrize("origin", [(-30, 4), (5, 60), (-100, -100)])
+def test_every_algorithm_shifts_alike(origin, algorithm):
+    rng = np.random.default_rng(0)
+    image = rng.standard_normal((70, 45))
+    image[20, 30], image[3, 4] = np.nan, np.inf
+    kernel = Kernel(np.outer(rng.standard_normal(9), rng.standard_normal(8)), origin=origin)
+    for mode in reference.MODES:
+        expected = shifted_reference(image, kernel, mode=mode).astype(float)
+        result = kernel(image, padding="same", mode=mode, algorithm=algorithm)
+        np.testing.assert_array_equal(np.isfinite(result), np.isfinite(expected))
+        seen = np.isfinite(expected)
+        np.testing.assert_allclose(result[seen], expected[seen], atol=1e-11)
+
+
+@pytest.mark.parametrize("origin", OUTSIDE)
+def test_an_origin_outside_with_dilation_colours_and_one_row(origin):
+    rng = np.random.default_rng(0)
+    kernel = Kernel(rng.standard_normal((3, 2)), origin=origin)
+    (y, x), image = origin, rng.standard_normal((9, 10))
+    expected = reference.correlate(
+        image, kernel.weights, (2 * y, 4 - 2 * y, 3 * x, 3 - 3 * x), "reflect", dilation=(2, 3)
+    )
+    result = kernel(image, padding="same", mode="reflect", dilation=(2, 3))
+    np.testing.assert_allclose(result, expected.astype(float), atol=1e-12)
+    colours = rng.standard_normal((1, 10, 3))
+    for mode in reference.MODES:
+        found = kernel(colours, padding="same", mode=mode, channel_axis=-1)
+        for c in range(3):
+            expected = shifted_reference(colours[..., c], kernel, mode=mode).astype(float)
+            np.testing.assert_allclose(found[..., c], expected, atol=1e-12)
+    empty = kernel(np.zeros((0, 5)), padding="same")
+    assert empty.shape == (0, 5)
+
+
+def test_the_furthest_origin_still_has_an_answer(picture):
+    far = Kernel([[1.0]], bias=2, origin=(10**9, -(10**9)))
+    np.testing.assert_array_equal(far(picture, padding="same", cval=3), 5)
+    corner = far(picture, padding="same", mode="nearest")
+    np.testing.assert_array_equal(corner, picture[0, -1] + 2.0)
+
+
+def test_a_negative_padding_is_still_refused(picture):
+    with pytest.raises(ValueError, match="none negative"):
+        Kernel([[1.0]])(picture, padding=(-1, 1, 0, 0))
+
+
+def test_repr_of_a_shifted_kernel():
+    assert repr(Kernel([[1, -1]], origin=(3, 0))) == (
+        "Kernel 1 × 2\n   1   -1\n  bias 0\nshifted: 3 rows down, 1 column left; origin (3, 0)"
+    )
+    assert "shifted: 1 row up; origin (0, 1)" in repr(Kernel(np.ones((3, 3)), origin=(0, 1)))
+    assert "shifted: 2 columns right; origin (1, 3)" in repr(Kernel(np.ones((3, 3)), origin=(1, 3)))
+
+
 def test_integer_result_is_rounded_after_the_bias():
     assert Kernel([[1.0]], bias=0.4)([[0.3]], dtype=np.uint8) == 1
     assert Kernel([[1.0]], bias=-300)([[5]], dtype=np.uint8) == 0
@@ -403,6 +491,7 @@ def bits(kernel):
     [
         Kernel([[1, -1]]),
         Kernel([[0.1, 1 / 3, -1e-300]], bias=2**-1074, origin=(0, 2), **FIGURES),
+        Kernel([[1, 2]], origin=(-(10**9), 10**9)),
         Kernel(
             np.random.default_rng(0).standard_normal((3, 2, 2)),
             bias=[1, 2, 3],
@@ -416,7 +505,7 @@ def bits(kernel):
         learn([[1.0, 2.0]], [[1.0, 3.0]], size=1),
         Kernel([[1]], provenance={"before": os.fsdecode(b"caf\xe9.png")}),
     ],
-    ids=["by hand", "every figure", "channels", "constant after", "two pixels", "surrogates"],
+    ids=["by hand", "every figure", "far origin", "channels", "constant after", "two pixels", "surrogates"],
 )
 def test_round_trip_keeps_every_bit(kernel, tmp_path):
     path = tmp_path / "kernel.json"
@@ -508,8 +597,8 @@ FILES = {
     "stderr texts": (written(stderr=[["1", "2"]]), f"`stderr` {NUMBERS} <U1."),
     "stderr of another shape": (written(stderr=[[1]]), "`stderr` must have shape (1, 2), got (1, 1)."),
     "origin": (
-        written(origin=[0, 2]),
-        "`origin` must be a place (row, column) in the kernel of 1 x 2, got [0, 2].",
+        written(origin=[0, 1e9]),
+        "`origin` must be two integers (row, column) from -10**9 to 10**9, got [0, 1000000000.0].",
     ),
     "used": (written(used="many"), "`used` must count pixels, got 'many'."),
     "notes": (written(notes="many"), "`notes` must be texts, got 'many'."),

@@ -11,8 +11,8 @@ import torch
 from reference import both
 from torch.autograd import gradcheck, gradgradcheck
 
-from corr2d import corr2d
-from corr2d.borders import MODES
+from corr2d import Kernel, corr2d
+from corr2d.borders import MODES, Pads
 from corr2d.nn import Conv2D
 
 PADDINGS = ["same", "full", 3, (0, 2, 1, 3)]  # each is wider than half the 3 x 4 images below: borders meet
@@ -741,3 +741,26 @@ except ImportError as error:
         "corr2d.nn needs torch, which is not installed. Install it with `pip install torch`; "
         "the rest of corr2d works without it.",
     ]
+
+
+# A kernel whose origin lies outside of it: negative pads
+
+
+@pytest.mark.parametrize("mode", ["constant", "reflect", "mirror", "nearest", "wrap"])
+@pytest.mark.parametrize("origin", [(-2, 5), (9, -8), (-30, 40)])
+def test_a_shifted_kernel_gives_tensors_what_it_gives_arrays(origin, mode):
+    kernel = Kernel(np.random.default_rng(0).standard_normal((3, 2)), bias=0.5, origin=origin)
+    image = np.random.default_rng(1).standard_normal((6, 7))
+    options = {"padding": "same", "mode": mode, "cval": 2.0 if mode == "constant" else 0.0, "stride": (1, 2)}
+    expected = kernel(image, **options)
+    leaf = torch.tensor(image, requires_grad=True)
+    for tensor in (torch.tensor(image), leaf):
+        np.testing.assert_array_equal(kernel(tensor, **options).detach().numpy(), expected)
+    kernel_of = torch.tensor(kernel.weights, requires_grad=True)
+    pads = Pads(origin[0], 2 - origin[0], origin[1], 1 - origin[1])
+
+    def shifted(image, weights):
+        return corr2d(image, weights, **options | {"padding": pads})
+
+    assert gradcheck(shifted, (leaf, kernel_of))
+    assert gradgradcheck(shifted, (leaf, kernel_of))

@@ -47,6 +47,23 @@ def test_stride_and_dilation_are_those_of_the_pair(tmp_path, steps, kernel):
     assert "at most 0 " in (tmp_path / "pair.svg").read_text()
 
 
+@pytest.mark.parametrize("shift", [(7, -9), (-7, 9)])
+@pytest.mark.parametrize("colours", [(), (3,)])
+def test_a_shifted_pair_has_no_residual(tmp_path, shift, colours):
+    before = rng.integers(0, 200, (40, 50, *colours), np.uint8)
+    kernel = learn(
+        before,
+        np.roll(before, shift, axis=(0, 1)),
+        size=3,
+        shift="auto",
+        channel_axis=-1 if colours else None,
+    )
+    draw_pair(before, np.roll(before, shift, axis=(0, 1)), kernel, tmp_path / "pair.svg")
+    assert "at most 0 " in (tmp_path / "pair.svg").read_text()
+    draw_pair(before, before, kernel, tmp_path / "wrong.svg")
+    assert "at most 0 " not in (tmp_path / "wrong.svg").read_text()
+
+
 def test_channel_kernels_and_large_ones_are_drawn(tmp_path):
     before = rng.random((30, 30, 3))
     weights = rng.random((3, 9, 9))

@@ -28,7 +28,7 @@ _ELSEWHERE = {
 
 
 class Pads(NamedTuple):
-    """Rows and columns added around the picture."""
+    """Rows and columns added around the picture, or taken from it where they are negative."""
 
     top: int
     bottom: int
@@ -112,6 +112,8 @@ def result_shape(
 def resolve_padding(padding: Padding, kernel_shape: tuple[int, int], dilation: Steps = NO_STEPS) -> Pads:
     """Turn any form of `padding` into rows and columns."""
     kh, kw = kernel_shape
+    if isinstance(padding, Pads):  # resolved already: of a kernel whose origin may lie outside of it
+        return padding
     if isinstance(padding, str):
         if padding == "valid":
             return Pads(0, 0, 0, 0)

@@ -3,12 +3,13 @@
 import errno
 import json
 import os
+import re
 import signal
 import sys
 from contextlib import contextmanager
 from functools import partial
 from math import isfinite, nan
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 import click
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .kernel import Kernel
     from .pairs import PairReader, Pixels
     from .robust import Loss
+    from .shift import Shift
     from .solve.constraints import Symmetry
     from .solve.penalty import Strength
 
@@ -106,6 +108,23 @@ class _Strength(click.ParamType["float | str"]):
         return strength
 
 
+class _Shift(click.ParamType["Shift"]):
+    name = "auto|ROWS,COLUMNS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Shift":
+        if value == "auto" or isinstance(value, tuple):
+            return cast("Shift", value)
+        parts = str(value).split(",")
+        if len(parts) != 2 or not all(re.fullmatch("[+-]?[0-9]{1,9}", part) for part in parts):
+            self.fail(
+                f"{value!r} is not a shift; write auto, or -3,12 where AFTER lies 3 rows further up and 12 "
+                f"columns further right.",
+                param,
+                ctx,
+            )
+        return int(parts[0]), int(parts[1])
+
+
 @click.group(cls=_Commands, epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="corr2d")
 def cli() -> None:
@@ -128,6 +147,10 @@ def cli() -> None:
 )  # fmt: skip
 @_STRIDE
 @_DILATION
+@click.option(
+    "--shift", type=_Shift(), default=(0, 0),
+    help="By how much AFTER lies further down and right, as --shift=-3,12; or auto, which finds it.",
+)  # fmt: skip
 @click.option("--per-channel", is_flag=True, help="One kernel for each colour, in place of one for all.")
 @click.option("--mix", is_flag=True, help="One kernel from each colour of BEFORE to each of AFTER.")
 @click.option(
@@ -161,8 +184,8 @@ def cli() -> None:
 @_MAX_PIXELS
 @_JSON
 def learn(
-    pictures: tuple[str, ...], size: tuple[int, int] | None, stride: int, dilation: int, per_channel: bool,
-    mix: bool, background: int, loss: "Loss",
+    pictures: tuple[str, ...], size: tuple[int, int] | None, stride: int, dilation: int, shift: "Shift",
+    per_channel: bool, mix: bool, background: int, loss: "Loss",
     sum: float | None,  # noqa: A002 (the option's name)
     nonnegative: bool, symmetric: "tuple[Symmetry, ...]", ridge: "Strength", smooth: "Strength",
     output: str | None, picture: str | None, max_pixels: int, as_json: bool,
@@ -194,9 +217,10 @@ def learn(
         option = "--per-channel" if per_channel else "--mix"
         raise ValueError(f"{option} is for colour pictures, got {got}. Leave it out.")
     find = partial(
-        learn_kernel, size=size, stride=stride, dilation=dilation, channel_axis=-1 if reader.colour else None,
-        per_channel=per_channel, mix=mix, background=background, loss=loss, sum=sum,
-        nonnegative=nonnegative, symmetric=symmetric or None, ridge=ridge, smooth=smooth,
+        learn_kernel, size=size, stride=stride, dilation=dilation, shift=shift,
+        channel_axis=-1 if reader.colour else None, per_channel=per_channel, mix=mix,
+        background=background, loss=loss, sum=sum, nonnegative=nonnegative, symmetric=symmetric or None,
+        ridge=ridge, smooth=smooth,
     )  # fmt: skip
     kernel = _learn_from(reader, find, at_once=size is None or loss != "squared")
     kernel = kernel.with_notes(*reader.notes(), **reader.provenance(), corr2d=__version__)

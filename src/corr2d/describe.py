@@ -45,9 +45,22 @@ def describe(kernel: "Kernel") -> str:
         if kernel.condition is not None:
             figures.append(f"condition {pick(kernel.condition):.3g}")
         lines += ["  " + ", ".join(figures)] if figures else []
+    lines += _shifted(kernel)
     if kernel.used is not None:
         lines.append(f"from {kernel.used:,} pixels" + _left_out(kernel.left_out, kernel.used))
     return "\n".join(lines + [f"note: {note}" for note in kernel.notes])
+
+
+def _shifted(kernel: "Kernel") -> list[str]:
+    """Say where the result lies, if the origin is not the centre."""
+    origin = kernel.origin or (0, 0)
+    down, right = (place - k // 2 for place, k in zip(origin, kernel.size, strict=True))
+    parts = [
+        f"{abs(n)} {noun}{'s' if abs(n) > 1 else ''} {ways[n < 0]}"
+        for n, noun, ways in ((down, "row", ("down", "up")), (right, "column", ("right", "left")))
+        if n
+    ]
+    return [f"shifted: {', '.join(parts)}; origin {origin}"] if parts else []
 
 
 def _with_error(value: float, error: float | None) -> str:

@@ -23,6 +23,7 @@ from .position import MOST, Frame, monomials, polynomial
 
 _FORMAT, _VERSION, _CONVENTION = "corr2d kernel", 1, "cross-correlation"
 _FILE_BYTES = 64 << 20
+_FURTHEST = 10**9  # pixels: times any sensible dilation, it stays within what the engine counts with
 _FIGURES = ("bias_stderr", "rmse", "noise", "r2", "condition", "rank")  # one, or one a channel
 
 
@@ -41,8 +42,9 @@ class Kernel:
     bias : float or (channels,) array
         Added to every result.
     origin : (int, int)
-        The weight that stands on the pixel it makes, where the padding is "same". Default:
-        (kh // 2, kw // 2).
+        The weight that stands on the pixel it makes, where the padding is "same": there top, left in the
+        formula are the origin. Default: (kh // 2, kw // 2). It may lie outside of the kernel, whose result is
+        then shifted: further down and to the right, the larger it is.
     stderr : array of the shape of weights
         Standard error of each weight, infinite where the pair does not determine it.
     bias_stderr : float or (channels,) array
@@ -157,8 +159,10 @@ class Kernel:
     ) -> Any:
         """Run the kernel over pictures: `corr2d` with these weights, plus the bias, with the same options.
 
-        "same" puts the kernel's `origin` on each pixel. The bias is added before an integer `dtype` is
-        rounded. A kernel with channels needs `channel_axis`, of as many channels as it takes.
+        "same" puts the kernel's `origin` on each pixel, also where it lies outside of the kernel:
+        ``out[y, x] = bias + sum_v sum_u weights[v, u] * image[y + v - origin[0], x + u - origin[1]]``. The
+        bias is added before an integer `dtype` is rounded. A kernel with channels needs `channel_axis`, of as
+        many channels as it takes.
 
         Raises
         ------
@@ -329,10 +333,10 @@ class Kernel:
 def _origin(value: Any, kh: int, kw: int) -> tuple[int, int]:
     if value is None:
         return kh // 2, kw // 2
-    rule = f"`origin` must be a place (row, column) in the kernel of {kh} x {kw}, got {value!r}."
+    rule = f"`origin` must be two integers (row, column) from -10**9 to 10**9, got {value!r}."
     if not isinstance(value, tuple | list | np.ndarray) or not all(isinstance(i, Integral) for i in value):
         raise TypeError(rule)
-    if len(value) != 2 or not (0 <= value[0] < kh and 0 <= value[1] < kw):
+    if len(value) != 2 or max(abs(int(i)) for i in value) > _FURTHEST:
         raise ValueError(rule)
     return int(value[0]), int(value[1])
 

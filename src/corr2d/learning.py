@@ -1,22 +1,25 @@
 """learn(): pairs of pictures in, the kernel that made the one from the other out."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial, reduce
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .borders import Steps, resolve_steps
+from .borders import NO_STEPS, Steps, resolve_steps
 from .colours import Colours
 from .dtypes import as_image
 from .kernel import Kernel
 from .moments import Clip, Moments
 from .robust import Loss, resolve_loss, robust
+from .shift import NO_SHIFT, Aligned, Shift, align, resolve_shift, shift_of
 from .size import LARGEST, choose_size, explains, largest_window
 from .solve import solve
 from .solve.constraints import Symmetry
 from .solve.penalty import Strength
+from .solve.words import CHANGES_NOTHING, ONLY_SHIFTS
 from .windows import is_same_sized, told_size
 
 _Pair = tuple[ArrayLike, ArrayLike]
@@ -24,6 +27,9 @@ _Measure = Callable[[Iterable[_Pair], Any], list[Moments]]
 
 # Most kernels are small: the largest window is measured only if a smaller one does not explain the pair.
 _STAGES = (7, LARGEST)
+
+# R², below which a shift is looked for, to say so: some tenths of a second that a good pair need not take.
+_POOR = 0.5
 
 
 def learn(
@@ -33,6 +39,7 @@ def learn(
     size: int | tuple[int, int] | None = None,
     stride: int | tuple[int, int] = 1,
     dilation: int | tuple[int, int] = 1,
+    shift: Shift = NO_SHIFT,
     channel_axis: int | None = None,
     per_channel: bool = False,
     mix: bool = False,
@@ -65,6 +72,12 @@ def learn(
         As in `corr2d`: `after` has every so many-th result (a smaller picture), and the taps are so many
         pixels apart. A strided `after` with its border has ceil(h / stride) rows; without, `size` must be
         given.
+    shift : "auto" or (rows, columns)
+        By how much `after` lies further down and to the right than `before`, of the same shape: without a
+        filter, ``after[y, x]`` is ``before[y - rows, x - columns]``. It goes into the kernel's `origin`, so
+        that the kernel puts its results where `after` had them. "auto" finds it, up to a quarter of the
+        pictures, one for all pairs and channels (`corr2d.shift.find_shift`); where none stands out, it is
+        (0, 0) and a note says so.
     channel_axis : int, optional
         The axis of the colours, as in `corr2d`.
     per_channel : bool
@@ -134,6 +147,18 @@ def learn(
         solve, sum=sum, nonnegative=nonnegative, symmetric=symmetric, support=support, ridge=ridge,
         smooth=smooth,
     )  # fmt: skip
+    moved = Aligned(pairs, where, weights, NO_SHIFT, ())
+    if (wanted := resolve_shift(shift)) != NO_SHIFT:
+        _check_steps(steps, gaps, background)
+        moved = align(
+            pairs, wanted, size=size, channel_axis=channel_axis, where=where, weights=weights, clip=clip
+        )
+        pairs, where, weights = moved.pairs, moved.where, moved.weights
+
+    def hint(kernel: Kernel) -> list[str]:
+        if after is None or mix or wanted != NO_SHIFT or (steps, gaps) != (NO_STEPS, NO_STEPS):
+            return []
+        return _hint(kernel, before, after, size=size, channel_axis=channel_axis, where=where, clip=clip)
 
     def measure(pairs: Iterable[_Pair], size: int | tuple[int, int] | None) -> list[Moments]:
         # By map, not a generator, which would keep a pair while the next one is made
@@ -157,12 +182,47 @@ def learn(
     else:
         found = measure(pairs, size)
     if loss == "squared":
-        return colours.stacked([fit(moments) for moments in found], notes)
+        kernel = colours.stacked([fit(moments) for moments in found], notes)
+        return _shifted(kernel.with_notes(*hint(kernel)), moved)
     parts = zip(*(colours.parts(*pair, where, weights) for pair in pictures), strict=True)
     kernels = [
         robust(moments, some, loss, fit, **options) for moments, some in zip(found, parts, strict=True)
     ]
-    return colours.stacked(kernels, notes)
+    return _shifted(colours.stacked(kernels, notes), moved)
+
+
+def _check_steps(stride: Steps, dilation: Steps, background: int) -> None:
+    if background:
+        raise ValueError(
+            f"`shift` must be (0, 0) where there is a background, got background={background}. Cut the "
+            f"pictures to their common part first."
+        )
+    for name, steps in (("stride", stride), ("dilation", dilation)):
+        if steps != NO_STEPS:
+            raise ValueError(
+                f"`shift` must be (0, 0) where `{name}` is not 1, got {name}={tuple(steps)}. Cut the "
+                f"pictures to their common part first."
+            )
+
+
+def _hint(kernel: Kernel, before: Any, after: ArrayLike, **options: Any) -> list[str]:
+    """Say so, if a pair of the same shape that is poorly explained is better explained by a shift."""
+    if np.shape(before) != np.shape(after) or not np.all(np.asarray(kernel.r2) < _POOR):
+        return []
+    found = shift_of([(before, after)], **options)
+    within = max(kernel.size) // 2
+    if found is None or max(map(abs, found)) <= within:
+        return []
+    return [f"`after` seems to be shifted against `before` by {found} rows and columns: pass shift='auto'."]
+
+
+def _shifted(kernel: Kernel, moved: Aligned) -> Kernel:
+    """Give the kernel, learned from aligned pictures, the origin that leads back to `after`."""
+    if moved.shift == NO_SHIFT:
+        return kernel.with_notes(*moved.notes)
+    down, right = (k // 2 + n for k, n in zip(kernel.size, moved.shift, strict=True))
+    notes = tuple(ONLY_SHIFTS if note == CHANGES_NOTHING else note for note in kernel.notes)
+    return replace(kernel, origin=(down, right), notes=notes)
 
 
 def _size_of(support: ArrayLike) -> tuple[int, int]:

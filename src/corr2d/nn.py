@@ -262,13 +262,37 @@ def _positions(before: int, size: int, after: int, mode: str) -> torch.Tensor:
     return torch.where(places < size, places, period - places if mirror else period - 1 - places)
 
 
+class _Kept(NamedTuple):
+    """What a border of a constant, which may be negative, keeps of a row, and how much it adds to that."""
+
+    first: int
+    stop: int
+    before: int
+    after: int
+
+    @classmethod
+    def of(cls, before: int, size: int, after: int) -> "_Kept":
+        first = min(max(-before, 0), size)
+        stop = max(size + min(after, 0), first)
+        padded = before + size + after
+        before = min(max(before, 0), padded)
+        return cls(first, stop, before, padded - before - (stop - first))
+
+
+def _kept(border: _Border, shape: torch.Size) -> tuple[_Kept, _Kept]:
+    top, bottom, left, right = border.pads
+    return _Kept.of(top, shape[-2], bottom), _Kept.of(left, shape[-1], right)
+
+
 def _add_border(image: torch.Tensor, border: _Border) -> torch.Tensor:
     pads, mode = border.pads, MODES[border.mode]
     if not any(pads):
         return image
     if mode == "constant":
-        sides = (pads.left, pads.right, pads.top, pads.bottom)
-        return torch.nn.functional.pad(image, sides, value=border.cval)
+        kept_rows, kept_columns = _kept(border, image.shape)
+        seen = image[..., kept_rows.first : kept_rows.stop, kept_columns.first : kept_columns.stop]
+        sides = (kept_columns.before, kept_columns.after, kept_rows.before, kept_rows.after)
+        return torch.nn.functional.pad(seen, sides, value=border.cval)
     rows = _positions(pads.top, image.shape[-2], pads.bottom, mode)
     columns = _positions(pads.left, image.shape[-1], pads.right, mode)
     return image.index_select(-2, rows).index_select(-1, columns)
@@ -281,7 +305,11 @@ def _fold_border(padded: torch.Tensor, border: _Border, shape: torch.Size) -> to
     if not any(pads):
         return padded
     if mode == "constant":
-        return padded[..., pads.top : pads.top + h, pads.left : pads.left + w]
+        kept_rows, kept_columns = _kept(border, shape)
+        seen = padded[..., kept_rows.before :, kept_columns.before :]
+        seen = seen[..., : kept_rows.stop - kept_rows.first, : kept_columns.stop - kept_columns.first]
+        sides = (kept_columns.first, w - kept_columns.stop, kept_rows.first, h - kept_rows.stop)
+        return torch.nn.functional.pad(seen, sides)
     rows = _positions(pads.top, h, pads.bottom, mode)
     columns = _positions(pads.left, w, pads.right, mode)
     folded = padded.new_zeros((*padded.shape[:-1], w)).index_add(-1, columns, padded)

@@ -91,7 +91,10 @@ def _predict(
         options |= {"padding": "same", "mode": "nearest"}
         # Where the kernel, its origin on a pixel, lies inside.
         inside = tuple(
-            slice(-(-origin * dilation // stride), (n - 1 - (k - 1 - origin) * dilation) // stride + 1)
+            slice(
+                max(-(-origin * dilation // stride), 0),
+                max((n - 1 - (k - 1 - origin) * dilation) // stride + 1, 0),
+            )
             for n, k, origin in zip(before.shape, kernel.size, kernel.origin or (0, 0), strict=False)
         )
     predicted = kernel(before, **options)

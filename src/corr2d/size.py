@@ -66,7 +66,7 @@ def choose_size(moments: Moments) -> Choice:
     sizes = dict.fromkeys((min(k, kh), min(k, kw)) for k in range(1, max(kh, kw) + 1, 2))
     beside = moments.sums.shape[-1] - moments.channels * kh * kw
     held_out = {
-        s: _held_out(moments.window(s))
+        s: held_out_errors(moments.window(s))
         for s in sizes
         if moments.channels * s[0] * s[1] + beside - 1 <= moments.count / 2
     }
@@ -92,7 +92,7 @@ def explains(choice: Choice, after: np.dtype[np.generic]) -> bool:
     return choice.error <= max(rounding, 1e-12 * choice.spread)
 
 
-def _held_out(moments: Moments) -> tuple[NDArray[np.float64], float]:
+def held_out_errors(moments: Moments) -> tuple[NDArray[np.float64], float]:
     """Give each fold's squared error when predicted from the others, and what rounding makes of their sum."""
     total = moments.total
     errors = np.zeros(len(moments.sums))

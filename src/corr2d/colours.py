@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .dtypes import as_image, channels_first
 from .kernel import Kernel
-from .moments import Moments, resolve_weights, resolve_where
+from .moments import Moments, Resolved, measure, resolve_pair, resolve_weights, resolve_where
 
 _FIGURES = ("bias", "stderr", "bias_stderr", "rmse", "noise", "r2", "condition", "rank", "background")
 
@@ -24,12 +24,16 @@ class Part:
     where: Any
     weights: Any
 
-    def moments(self, **options: Any) -> Moments:
-        """Measure it."""
-        return Moments.of(
+    def resolved(self, **options: Any) -> Resolved:
+        """Check it, and the options of `Moments.of`."""
+        return resolve_pair(
             self.before, self.after, channel_axis=self.channel_axis, mix=self.mix, where=self.where,
             weights=self.weights, **options,
         )  # fmt: skip
+
+    def moments(self, **options: Any) -> Moments:
+        """Measure it."""
+        return measure(self.resolved(**options))
 
 
 @dataclass(frozen=True)

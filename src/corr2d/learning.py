@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .borders import NO_STEPS, Steps, resolve_steps
-from .colours import Colours
+from .colours import Colours, Part
 from .dtypes import as_image
 from .kernel import Kernel
+from .large import is_large, learn_large
 from .moments import Clip, Moments
 from .robust import Loss, resolve_loss, robust
 from .shift import NO_SHIFT, Aligned, Shift, align, resolve_shift, shift_of
@@ -27,6 +28,7 @@ _Measure = Callable[[Iterable[_Pair], Any], list[Moments]]
 
 # Most kernels are small: the largest window is measured only if a smaller one does not explain the pair.
 _STAGES = (7, LARGEST)
+_NO_PAIR = "`before` must hold at least one pair (before, after), got none."
 
 # R², below which a shift is looked for, to say so: some tenths of a second that a good pair need not take.
 _POOR = 0.5
@@ -65,9 +67,10 @@ def learn(
         Its output, of the same size or without the border. The border of a same-sized `after` never counts,
         since it depends on a padding that nobody knows. Omitted where `before` is an iterable of pairs.
     size : int or (kh, kw), optional
-        Of the kernel. Default: what the shapes tell (h - h' + 1, w - w' + 1); for a same-sized pair the
-        smallest odd square up to 15 x 15 that predicts blocks of the picture left out of the fit as well as
-        any (`corr2d.size.choose_size`).
+        Of the kernel. Of more than 65 x 65 taps it is found by conjugate gradients (`corr2d.large`), all
+        pairs kept in memory. Default: what the shapes tell (h - h' + 1, w - w' + 1); for a same-sized pair
+        the smallest odd square up to 15 x 15 that predicts blocks of the picture left out of the fit as well
+        as any (`corr2d.size.choose_size`).
     stride, dilation : int or (rows, columns)
         As in `corr2d`: `after` has every so many-th result (a smaller picture), and the taps are so many
         pixels apart. A strided `after` with its border has ceil(h / stride) rows; without, `size` must be
@@ -127,7 +130,8 @@ def learn(
         If an array is masked or does not hold real numbers.
     ValueError
         If shapes do not fit, an option has no meaning, fewer pixels count than there are unknowns and no
-        penalty decides the rest, or they lie too close together to choose a size or a strength on.
+        penalty decides the rest, they lie too close together to choose a size or a strength on, or a kernel
+        larger than 152 x 152 is asked for with more than least squares.
 
     Examples
     --------
@@ -155,40 +159,51 @@ def learn(
         )
         pairs, where, weights = moved.pairs, moved.where, moved.weights
 
-    def hint(kernel: Kernel) -> list[str]:
-        if after is None or mix or wanted != NO_SHIFT or (steps, gaps) != (NO_STEPS, NO_STEPS):
-            return []
-        return _hint(kernel, before, after, size=size, channel_axis=channel_axis, where=where, clip=clip)
+    resolve_loss(loss)
+    constrained = (
+        any(given is not None for given in (sum, symmetric, support, weights))
+        or bool(nonnegative or ridge or smooth or mix or background)
+        or loss != "squared"
+    )
+
+    kept: list[Any] = [] if after is None else [(before, after)]  # pairs that are in memory anyhow
+    if size is None or loss != "squared":
+        pairs = kept = [(as_image(x, "before"), as_image(y, "after")) for x, y in pairs]
+
+    def measured(pair: _Pair, size: int | tuple[int, int] | None) -> list[Moments]:
+        return [part.moments(size=size, **options) for part in colours.parts(*pair, where, weights)]
 
     def measure(pairs: Iterable[_Pair], size: int | tuple[int, int] | None) -> list[Moments]:
         # By map, not a generator, which would keep a pair while the next one is made
         # (test_one_pair_at_a_time).
-        def measured(pair: _Pair) -> list[Moments]:
-            return [part.moments(size=size, **options) for part in colours.parts(*pair, where, weights)]
-
-        total = reduce(_added, map(measured, pairs), None)
+        total = reduce(_added, map(partial(measured, size=size), pairs), None)
         if total is None:
-            raise ValueError("`before` must hold at least one pair (before, after), got none.")
+            raise ValueError(_NO_PAIR)
         return total
 
-    notes: list[str] = []
-    resolve_loss(loss)
-    if size is None or loss != "squared":
-        pairs = pictures = [(as_image(x, "before"), as_image(y, "after")) for x, y in pairs]
-    if size is None:
-        size = _told_size(pictures, colours, steps, gaps)
-    if size is None and pictures:
-        found, notes = _choose(pictures, colours, steps, gaps, measure)
-    else:
-        found = measure(pairs, size)
-    if loss == "squared":
-        kernel = colours.stacked([fit(moments) for moments in found], notes)
-        return _shifted(kernel.with_notes(*hint(kernel)), moved)
-    parts = zip(*(colours.parts(*pair, where, weights) for pair in pictures), strict=True)
-    kernels = [
-        robust(moments, some, loss, fit, **options) for moments, some in zip(found, parts, strict=True)
-    ]
-    return _shifted(colours.stacked(kernels, notes), moved)
+    def kernels(size: int | tuple[int, int] | None) -> tuple[list[Kernel], list[str]]:
+        if size is None:
+            size = _told_size(kept, colours, steps, gaps)
+        if is_large(size, constrained=constrained):
+            parts = _in_step([colours.parts(*pair, where, weights) for pair in pairs])
+            large = [[part.resolved(size=size, **options) for part in some] for some in parts]
+            return [learn_large(some) for some in large], []
+        notes: list[str] = []
+        if size is None and kept:
+            found, notes = _choose(kept, colours, steps, gaps, measure)
+        else:
+            found = measure(pairs, size)
+        if loss == "squared":
+            return [fit(moments) for moments in found], notes
+        parts = _in_step([colours.parts(x, y, where, weights) for x, y in kept])
+        return [robust(*each, loss, fit, **options) for each in zip(found, parts, strict=True)], notes
+
+    kernel = colours.stacked(*kernels(size))
+    if moved.shift == NO_SHIFT and not mix and (steps, gaps) == (NO_STEPS, NO_STEPS):
+        kernel = kernel.with_notes(
+            *_hint(kernel, kept, size=size, channel_axis=channel_axis, where=where, clip=clip)
+        )
+    return _shifted(kernel, moved)
 
 
 def _check_steps(stride: Steps, dilation: Steps, background: int) -> None:
@@ -205,11 +220,12 @@ def _check_steps(stride: Steps, dilation: Steps, background: int) -> None:
             )
 
 
-def _hint(kernel: Kernel, before: Any, after: ArrayLike, **options: Any) -> list[str]:
-    """Say so, if a pair of the same shape that is poorly explained is better explained by a shift."""
-    if np.shape(before) != np.shape(after) or not np.all(np.asarray(kernel.r2) < _POOR):
+def _hint(kernel: Kernel, pairs: Sequence[_Pair], **options: Any) -> list[str]:
+    """Say so, if pairs of the same shape that are poorly explained are better explained by a shift."""
+    same = all(np.shape(before) == np.shape(after) for before, after in pairs)
+    if not pairs or not same or not np.all(np.asarray(kernel.r2) < _POOR):
         return []
-    found = shift_of([(before, after)], **options)
+    found = shift_of(pairs, **options)
     within = max(kernel.size) // 2
     if found is None or max(map(abs, found)) <= within:
         return []
@@ -259,7 +275,7 @@ def _as_pair(pair: Any) -> _Pair:
 
 
 def _told_size(
-    pairs: list[tuple[NDArray[Any], NDArray[Any]]], colours: Colours, stride: Steps, dilation: Steps
+    pairs: Sequence[tuple[NDArray[Any], NDArray[Any]]], colours: Colours, stride: Steps, dilation: Steps
 ) -> tuple[int, int] | None:
     """Give the size that the pairs with a smaller `after` tell, if any does."""
     told: dict[tuple[int, int], None] = {}
@@ -308,6 +324,15 @@ def _choose(
             f"{size[0]} x {size[1]} is the largest size tried; a larger one may fit better: pass `size`."
         ]
     return [moments.window(size) for moments in parts], notes
+
+
+def _in_step(pairs: list[list[Part]]) -> list[tuple[Part, ...]]:
+    """Give the parts of all pairs that one kernel is made of, kernel by kernel."""
+    if not pairs:
+        raise ValueError(_NO_PAIR)
+    if len(counts := sorted({len(parts) for parts in pairs})) > 1:
+        raise ValueError(f"All pairs must have the same channels, got {' and '.join(map(str, counts))}.")
+    return list(zip(*pairs, strict=True))
 
 
 def _added(some: list[Moments] | None, more: list[Moments]) -> list[Moments]:

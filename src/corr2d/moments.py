@@ -32,7 +32,7 @@ _LOSS = 16  # what is taken out may be so many times what stays: four of 53 bits
 _MOST_BYTES = 4 << 30  # of the sums: windows up to 152 x 152
 # Sums of squares: within them no product on the way to the kernel overflows or loses digits to underflow.
 _LEAST_SQUARE, _LARGEST_SQUARE = 1e-200, 1e200
-_REASONS = ("not finite", "masked", "clipped low", "clipped high")
+REASONS = ("not finite", "masked", "clipped low", "clipped high")
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,7 @@ class Moments:
     sums: NDArray[np.float64]
     center: tuple[float, ...]
     count: int
-    left_out: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_REASONS, 0))
+    left_out: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
     notes: tuple[str, ...] = ()
     stride: Steps = NO_STEPS
     dilation: Steps = NO_STEPS
@@ -150,26 +150,12 @@ class Moments:
         >>> Moments.of([[1., 2., 4.]], [[1., 2.]]).count
         2
         """
-        of_after = None if mix else channel_axis
-        x = channels_first(as_image(before, "before"), channel_axis, "before")
-        y = channels_first(as_image(after, "after"), of_after, "after")
-        if not mix:
-            x = x[None]
-        elif channel_axis is None:
-            raise ValueError("`mix` needs `channel_axis`, to know where the colours are.")
-        degrees = resolve_degree(varying, "varying"), resolve_degree(background, "background")
-        steps, gaps = resolve_steps(stride, "stride"), resolve_steps(dilation, "dilation")
-        windows = Windows.resolve(x.shape[1:], y.shape, size, steps, gaps)
-        of_x, of_y = windows.inside(x.shape[1:], y.shape)
-        counts = factors = None
-        if where is not None:
-            counts = resolve_where(where, np.shape(after), of_after)[..., *of_y]
-        if weights is not None:
-            factors = resolve_weights(weights, np.shape(after), of_after)[..., *of_y]
-        model = _Model(
-            windows, len(x), degrees[0], max(degrees), windows.frames(x.shape[1:], y.shape), y.shape[-2:]
-        )
-        return _measure(x[..., *of_x], y[..., *of_y], model, counts, factors, resolve_clip(clip, y.dtype))
+        return measure(
+            resolve_pair(
+                before, after, size=size, stride=stride, dilation=dilation, channel_axis=channel_axis,
+                mix=mix, where=where, weights=weights, clip=clip, background=background, varying=varying,
+            )
+        )  # fmt: skip
 
     @property
     def total(self) -> NDArray[np.float64]:
@@ -264,10 +250,10 @@ class Moments:
         """
         parts = load_moments(path)
         folds = _fold_count(parts["sums"].shape[-1])
-        if set(parts["left_out"]) != set(_REASONS) or len(parts["sums"]) != folds:
+        if set(parts["left_out"]) != set(REASONS) or len(parts["sums"]) != folds:
             raise ValueError(
                 f"{os.fspath(path)!r} must hold {folds} folds, and count what is left out by "
-                f"{', '.join(_REASONS)}."
+                f"{', '.join(REASONS)}."
             )
         return cls(**parts)
 
@@ -279,6 +265,76 @@ class Moments:
         from .solve import solve
 
         return solve(self, **constraints)
+
+
+class Model(NamedTuple):
+    """What z is made of."""
+
+    windows: Windows
+    channels: int
+    varying: int
+    background: int
+    frames: tuple[Frame, Frame]  # of `before` and of `after`
+    shape: tuple[int, int]  # of `after`, with its border
+
+    @classmethod
+    def plain(cls, windows: Windows, shape: tuple[int, int]) -> "Model":
+        """Give that of one window and a bias."""
+        return cls(windows, 1, 0, 0, (Frame.over(shape), Frame.over(shape)), shape)
+
+    @property
+    def order(self) -> int:
+        """How long z is."""
+        (kh, kw), planes = self.windows.size, len(monomials(self.varying)) * self.channels
+        return planes * kh * kw + len(monomials(self.background)) + 1
+
+
+class Resolved(NamedTuple):
+    """A pair as `Moments.of` takes it, checked: the pixels that windows inside reach and lead to."""
+
+    before: NDArray[Any]  # (channels that are mixed, ..., rows, columns)
+    after: NDArray[Any]  # (..., rows, columns)
+    model: Model
+    where: NDArray[np.bool_] | None = None
+    weights: NDArray[np.float64] | None = None
+    clip: tuple[float, float] | None = None
+
+
+def resolve_pair(
+    before: ArrayLike,
+    after: ArrayLike,
+    *,
+    size: int | tuple[int, int] | None,
+    stride: int | tuple[int, int],
+    dilation: int | tuple[int, int],
+    channel_axis: int | None,
+    mix: bool,
+    where: ArrayLike | None,
+    weights: ArrayLike | None,
+    clip: Clip,
+    background: int,
+    varying: int = 0,
+) -> Resolved:
+    """Check what `Moments.of` was given, all but the scale of the pixels."""
+    of_after = None if mix else channel_axis
+    x = channels_first(as_image(before, "before"), channel_axis, "before")
+    y = channels_first(as_image(after, "after"), of_after, "after")
+    if not mix:
+        x = x[None]
+    elif channel_axis is None:
+        raise ValueError("`mix` needs `channel_axis`, to know where the colours are.")
+    degrees = resolve_degree(varying, "varying"), resolve_degree(background, "background")
+    steps, gaps = resolve_steps(stride, "stride"), resolve_steps(dilation, "dilation")
+    windows = Windows.resolve(x.shape[1:], y.shape, size, steps, gaps)
+    of_x, of_y = windows.inside(x.shape[1:], y.shape)
+    counts = factors = None
+    if where is not None:
+        counts = resolve_where(where, np.shape(after), of_after)[..., *of_y]
+    if weights is not None:
+        factors = resolve_weights(weights, np.shape(after), of_after)[..., *of_y]
+    frames = windows.frames(x.shape[1:], y.shape)
+    model = Model(windows, len(x), degrees[0], max(degrees), frames, y.shape[-2:])
+    return Resolved(x[..., *of_x], y[..., *of_y], model, counts, factors, resolve_clip(clip, y.dtype))
 
 
 def resolve_where(where: ArrayLike, after: tuple[int, ...], channel_axis: int | None) -> NDArray[np.bool_]:
@@ -334,61 +390,24 @@ def _fold_count(order: int) -> int:
     return folds
 
 
-class _Model(NamedTuple):
-    """What z is made of."""
-
-    windows: Windows
-    channels: int
-    varying: int
-    background: int
-    frames: tuple[Frame, Frame]  # of `before` and of `after`
-    shape: tuple[int, int]  # of `after`, with its border
-
-    @property
-    def order(self) -> int:
-        """How long z is."""
-        (kh, kw), planes = self.windows.size, len(monomials(self.varying)) * self.channels
-        return planes * kh * kw + len(monomials(self.background)) + 1
-
-
-@np.errstate(over="ignore", invalid="ignore")  # _check_scale says it in words
-def _measure(
-    x: NDArray[Any],
-    y: NDArray[Any],
-    model: _Model,
-    where: NDArray[np.bool_] | None,
-    weights: NDArray[np.float64] | None,
-    clip: tuple[float, float] | None,
-) -> Moments:
-    """Sum over planes, whose pixels are those that the windows inside reach and lead to."""
+@np.errstate(over="ignore", invalid="ignore")  # check_scale says it in words
+def measure(pair: Resolved) -> Moments:
+    """Give the moments of a pair."""
+    x, y, model, *_ = pair
     (kh, kw), order = model.windows.size, model.order
-    if order * order * 8 > _MOST_BYTES:
-        raise ValueError(
-            f"A window of {kh} x {kw} needs sums of {order * order / 2**27:.0f} GB, more than the "
-            f"{_MOST_BYTES >> 30} GB that are allowed. If `after` is scaled down, pass `stride` "
-            f"and `size`. Otherwise take a smaller size, or compare like parts of the pictures."
-        )
-    center = (*map(_center, x), _center(y))
+    check_bytes(model.windows.size, order)
+    center = (*map(center_of, x), center_of(y))
     sums = np.zeros((_fold_count(order), order, order))
-    left_out = dict.fromkeys(_REASONS, 0)
+    left_out = dict.fromkeys(REASONS, 0)
     count = 0
     for plane in np.ndindex(y.shape[:-2]):
-        whole = _Pair(
-            x[:, *plane],
-            y[plane],
-            None if where is None else where[plane],
-            None if weights is None else weights[plane],
-            model,
-            center,
-            clip,
-        )
-        for pair in whole.phases():
-            count += pair.add_to(sums, left_out)
+        for planes in _Planes.of(pair, plane, center).phases():
+            count += planes.add_to(sums, left_out)
     squares = np.diagonal(sums, axis1=1, axis2=2).sum(axis=0)
     for channel, pixels in enumerate(x):
         of_channel = squares[channel * kh * kw : (channel + 1) * kh * kw]
-        _check_scale("before", pixels, center[channel], of_channel.max())
-    _check_scale("after", y, center[-1], squares[-1])
+        check_scale("before", pixels, center[channel], of_channel.max())
+    check_scale("after", y, center[-1], squares[-1])
     by_position = bool(model.background or model.varying)
     return Moments(
         size=(kh, kw),
@@ -396,7 +415,7 @@ def _measure(
         center=center,
         count=count,
         left_out=left_out,
-        notes=_notes(x, y),
+        notes=notes_of(x, y),
         stride=model.windows.stride,
         dilation=model.windows.dilation,
         channels=model.channels,
@@ -406,7 +425,18 @@ def _measure(
     )
 
 
-def _check_scale(name: str, image: NDArray[Any], center: float, square: float) -> None:
+def check_bytes(size: tuple[int, int], order: int) -> None:
+    """Refuse windows whose sums are too large."""
+    kh, kw = size
+    if order * order * 8 > _MOST_BYTES:
+        raise ValueError(
+            f"A window of {kh} x {kw} needs sums of {order * order / 2**27:.0f} GB, more than the "
+            f"{_MOST_BYTES >> 30} GB that are allowed. If `after` is scaled down, pass `stride` "
+            f"and `size`. Otherwise take a smaller size, or compare like parts of the pictures."
+        )
+
+
+def check_scale(name: str, image: NDArray[Any], center: float, square: float) -> None:
     """Refuse floats whose squares leave the range of float64, where sums are infinite or zero."""
     if image.dtype.kind != "f" or _LEAST_SQUARE <= square <= _LARGEST_SQUARE:
         return
@@ -422,7 +452,8 @@ def _check_scale(name: str, image: NDArray[Any], center: float, square: float) -
         )
 
 
-def _center(image: NDArray[Any]) -> float:
+def center_of(image: NDArray[Any]) -> float:
+    """Give what is subtracted from all pixels, so that a large offset costs no digits."""
     # Fixed for 8 bits, so that sums do not depend on the picture. Else the median of a sample, to a few
     # digits, so that subtracting it is exact.
     if image.dtype.itemsize == 1:
@@ -457,18 +488,25 @@ def _blocks(shape: tuple[int, ...], where: NDArray[np.bool_] | None, folds: int)
     return [(slice(*rows), slice(*columns)) for rows in pairwise(ys) for columns in pairwise(xs)]
 
 
-class _Pair(NamedTuple):
-    """Planes, of which `after` has the size of the places that the window has in those of `before`."""
+class _Planes(NamedTuple):
+    """Planes of a pair: `after` has the size of the places that the window has in those of `before`."""
 
     before: NDArray[Any]  # (channels, h, w)
     after: NDArray[Any]
     where: NDArray[np.bool_] | None
     weights: NDArray[np.float64] | None
-    model: _Model
+    model: Model
     center: tuple[float, ...]
     clip: tuple[float, float] | None
 
-    def phases(self) -> "Iterator[_Pair]":
+    @classmethod
+    def of(cls, pair: Resolved, plane: tuple[int, ...], center: tuple[float, ...]) -> "_Planes":
+        """Take one plane of `after`, and those of `before` that made it."""
+        where, weights = (None if each is None else each[plane] for each in (pair.where, pair.weights))
+        before = np.moveaxis(pair.before, 0, -3)[plane]  # the channels beside rows and columns
+        return cls(before, pair.after[plane], where, weights, pair.model, center, pair.clip)
+
+    def phases(self) -> "Iterator[_Planes]":
         """Give pairs whose taps are neighbours: every so many-th pixel of either is a pair of its own."""
         size, stride, dilation = self.model.windows
         if stride != NO_STEPS or dilation == NO_STEPS:
@@ -495,7 +533,7 @@ class _Pair(NamedTuple):
         out again. Where those are many, or so large that taking them out costs digits, the windows that
         count are summed one by one instead; so are all those of a stride, and those that have weights.
         """
-        counts = self._counting(left_out)
+        counts = self.counting(left_out)
         blocks = _blocks(self.after.shape, self.where, len(sums))
         sizes = [counts[block].size for block in blocks]
         bad = [n - int(np.count_nonzero(counts[block])) for n, block in zip(sizes, blocks, strict=True)]
@@ -542,7 +580,7 @@ class _Pair(NamedTuple):
             )  # fmt: skip
         return products
 
-    def _counting(self, left_out: dict[str, int]) -> NDArray[np.bool_]:
+    def counting(self, left_out: dict[str, int]) -> NDArray[np.bool_]:
         """Say which pixels count, and count the others in `left_out`, each under its first reason."""
         counts = np.ones(self.after.shape, np.bool_)
         rows = max(1, _ROWS_OF // max(1, self.after.shape[1]))
@@ -574,6 +612,11 @@ class _Pair(NamedTuple):
         if self.clip is not None:
             leave_out("clipped low", after <= self.clip[0])
             leave_out("clipped high", after >= self.clip[1])
+
+
+def which_count(pair: Resolved, plane: tuple[int, ...], left_out: dict[str, int]) -> NDArray[np.bool_]:
+    """Say which pixels of a plane of `after` count, and count the others in `left_out`."""
+    return _Planes.of(pair, plane, ()).counting(left_out)
 
 
 def _any_in_window(bad: NDArray[np.bool_], places: tuple[int, ...], windows: Windows) -> NDArray[np.bool_]:
@@ -613,6 +656,7 @@ def _recentred(moments: Moments, new: tuple[float, ...]) -> NDArray[np.float64]:
     return np.asarray(move @ sums @ move.T)
 
 
-def _notes(x: NDArray[Any], y: NDArray[Any]) -> tuple[str, ...]:
+def notes_of(x: NDArray[Any], y: NDArray[Any]) -> tuple[str, ...]:
+    """Say what a reader should know about the types of a pair."""
     names = [name for name, image in (("before", x), ("after", y)) if exceeds_float64(image)]
     return tuple(f"`{name}` has integers beyond 2**53, which were rounded to float64." for name in names)

@@ -59,6 +59,10 @@ class _Trial(NamedTuple):
         return float(self.errors.sum())
 
 
+def _unexplained(trial: _Trial) -> float:
+    return trial.unexplained
+
+
 def find_shift(
     before: ArrayLike,
     after: ArrayLike,
@@ -129,12 +133,17 @@ def shift_of(
     some = [_channels(*pair, channel_axis, where) for pair in pairs]
     if min((planes.after.size for channels in some for planes in channels), default=0) == 0:
         return None
-    trials = [
-        _tried(some, shift, clip)
-        for shift in (NO_SHIFT, *find_peaks([planes for channels in some for planes in channels]))
-    ]
-    best = _chosen([trial for trial in trials if trial is not None])
-    return None if best is None else _placed(some, best.shift, asked, clip)
+    peaks = find_peaks([planes for channels in some for planes in channels])
+    trials = [trial for shift in (NO_SHIFT, *peaks) if (trial := _tried(some, shift, clip))]
+    if not trials:
+        return None
+    # A peak may stand on one end of the kernel, where a small window misses most of it: so the best is placed
+    # before it is judged.
+    placed = _placed(some, min(trials, key=_unexplained).shift, asked, clip)
+    best = _chosen([*trials, *filter(None, [_tried(some, placed, clip)])])
+    if best is None:
+        return None
+    return placed if _distance(best.shift, placed) <= _MARGIN else _placed(some, best.shift, asked, clip)
 
 
 def resolve_shift(shift: Any) -> Shift:
@@ -295,12 +304,10 @@ def _chosen(trials: list[_Trial]) -> _Trial | None:
     None where it is no better than the mean; or where another one, too far away to show a part of the same
     kernel, is worse but not clearly. Of those that are as good, as in a periodic picture, the smallest shift.
     """
-    if not trials:
-        return None
-    best = min(trials, key=lambda trial: trial.unexplained)
+    best = min(trials, key=_unexplained)
     if not (_MUCH * best.unexplained <= 1 or _stands_out(best.explained)):
         return None
-    rivals = [t for t in trials if _distance(t, best) > _FAR and not _is_clear(best, t)]
+    rivals = [t for t in trials if _distance(t.shift, best.shift) > _FAR and not _is_clear(best, t)]
     as_good = [t for t in rivals if _is_as_good(t, best)]
     if len(as_good) < len(rivals):
         return None
@@ -334,8 +341,8 @@ def _is_as_good(trial: _Trial, best: _Trial) -> bool:
     )
 
 
-def _distance(one: _Trial, other: _Trial) -> int:
-    return max(abs(a - b) for a, b in zip(one.shift, other.shift, strict=True))
+def _distance(one: tuple[int, int], other: tuple[int, int]) -> int:
+    return max(abs(a - b) for a, b in zip(one, other, strict=True))
 
 
 def _length(shift: tuple[float, float]) -> float:

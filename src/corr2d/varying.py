@@ -71,7 +71,7 @@ class VaryingKernel:
         beside = len(monomials(moments.background)) - 1
         unknowns = moments.sums.shape[-1] - 2
         if moments.count < unknowns + 1:
-            raise ValueError(too_few(moments, unknowns))
+            raise ValueError(too_few(moments.size, moments.count, moments.left_out, unknowns))
         background = Background.of(moments.total, beside)
         fit = least_squares(background.left)
         weights, covariance = _of_position(moments, fit)

@@ -91,8 +91,9 @@ def solve(
     penalty = Penalty.resolve(ridge, smooth)
     unknowns = taps if constraints is None else len(constraints.groups) - (sum is not None)
     beside = len(monomials(moments.background)) - 1
+    shortage = too_few(moments.size, n, moments.left_out, unknowns + beside, channels=channels)
     if n < unknowns + beside + 1 and (penalty is None or n < beside + 2):
-        raise ValueError(too_few(moments, unknowns + beside))
+        raise ValueError(shortage)
     background = Background.of(moments.total, beside)
     total = background.left
     pull = None
@@ -102,7 +103,7 @@ def solve(
         penalty = penalty.settled(folds, moments.size, plane, allow_none=n > unknowns + beside)
         pull = penalty.matrix(total, moments.size)
         if pull is None and n < unknowns + beside + 1:
-            raise ValueError(too_few(moments, unknowns + beside))
+            raise ValueError(shortage)
     fit = pulled_least_squares(total, pull) if constraints is None else constraints.fit(total, pull)
     weights, intercept = 0 - fit.coefficients[:taps], -fit.coefficients[taps]  # 0 - 0 is 0, -0 is not
     center_x, center_y = np.repeat(moments.center[:-1], kh * kw), moments.center[-1]
@@ -150,9 +151,9 @@ def solve(
     )
     return kernel.with_notes(
         *moments.notes,
-        *how_to_apply(moments),
+        *how_to_apply(moments.stride, moments.dilation),
         *(() if penalty is None else penalty.notes(moments.size)),
         *what_is_untold(moments, total, fit, pulled=pull is not None),
-        *is_identity(kernel, moments, total),
+        *is_identity(kernel, moments.stride, sqrt(total[-1, -1] / amount)),
         **({} if penalty is None else penalty.provenance()),
     )

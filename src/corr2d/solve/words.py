@@ -1,11 +1,9 @@
 """What is said of a fit in words."""
 
-from math import sqrt
-
 import numpy as np
 from numpy.typing import NDArray
 
-from ..borders import NO_STEPS
+from ..borders import NO_STEPS, Steps
 from ..kernel import Kernel
 from ..moments import Moments
 from .fit import Fit, centred, rounding_of
@@ -14,22 +12,24 @@ CHANGES_NOTHING = "`after` equals `before` wherever it counts: this kernel chang
 ONLY_SHIFTS = "`after` equals the shifted `before` wherever it counts: this kernel changes nothing else."
 
 
-def too_few(moments: Moments, unknowns: int) -> str:
+def too_few(
+    size: tuple[int, int], count: int, left_out: dict[str, int], unknowns: int, *, channels: int = 1
+) -> str:
     """Say why there is no answer."""
-    kh, kw = moments.size
-    of_channels = f" of {moments.channels} channels" if moments.channels > 1 else ""
-    reasons = ", ".join(f"{n} {reason}" for reason, n in moments.left_out.items() if n)
+    kh, kw = size
+    of_channels = f" of {channels} channels" if channels > 1 else ""
+    reasons = ", ".join(f"{n} {reason}" for reason, n in left_out.items() if n)
     why = f" ({reasons} were left out)" if reasons else ""
     hint = " Pass clip=None if the ends of the range are data." if "clipped" in reasons else ""
     return (
         f"A {kh} x {kw} kernel{of_channels} with a bias has {unknowns + 1} unknowns, but only "
-        f"{moments.count} pixels count{why}. Take a smaller size or larger pictures.{hint}"
+        f"{count} pixels count{why}. Take a smaller size or larger pictures.{hint}"
     )
 
 
-def how_to_apply(moments: Moments) -> list[str]:
+def how_to_apply(stride: Steps, dilation: Steps) -> list[str]:
     """Say so, if the kernel must be given a stride or a dilation to do what it was seen to do."""
-    steps = {"stride": moments.stride, "dilation": moments.dilation}
+    steps = {"stride": stride, "dilation": dilation}
     given = ", ".join(f"{name}={tuple(step)}" for name, step in steps.items() if step != NO_STEPS)
     return [f"Learned with {given}: apply it with the same."] if given else []
 
@@ -38,10 +38,19 @@ def what_is_untold(
     moments: Moments, total: NDArray[np.float64], fit: Fit, *, pulled: bool = False
 ) -> list[str]:
     """Say what the pair leaves open, if it leaves anything open."""
-    kh, kw = moments.size
-    taps = moments.channels * kh * kw
     if fit.rank == fit.free:
         return []
+    of_what = "taps' directions" if fit.free == len(fit.untold) else "directions that the constraints leave"
+    rest = "the penalty alone decides the rest" if pulled else "of the kernels that fit, this is the smallest"
+    return what_does_not_vary(moments, total) or [
+        f"The pair determines {fit.rank} of the {fit.free} {of_what}; {rest}."
+    ]
+
+
+def what_does_not_vary(moments: Moments, total: NDArray[np.float64]) -> list[str]:
+    """Say so, if `before` is constant, or is along its rows, columns or channels."""
+    kh, kw = moments.size
+    taps = moments.channels * kh * kw
     if np.diag(centred(total))[:taps].max() <= rounding_of(total):
         return ["`before` is constant: the pair tells nothing about the kernel, only the level of `after`."]
     gram = total[:taps, :taps]
@@ -65,22 +74,19 @@ def what_is_untold(
     of_middle = centred(total)[np.ix_(middle, middle)]
     if moments.channels > 1 and np.linalg.matrix_rank(of_middle, hermitian=True) < moments.channels:
         notes.append("The channels of `before` are not independent: the pair does not tell what each adds.")
-    of_what = "taps' directions" if fit.free == taps else "directions that the constraints leave"
-    rest = "the penalty alone decides the rest" if pulled else "of the kernels that fit, this is the smallest"
-    return notes or [f"The pair determines {fit.rank} of the {fit.free} {of_what}; {rest}."]
+    return notes
 
 
-def is_identity(kernel: Kernel, moments: Moments, total: NDArray[np.float64]) -> list[str]:
-    """Say so, if the kernel changes nothing."""
+def is_identity(kernel: Kernel, stride: Steps, level: float) -> list[str]:
+    """Say so, if the kernel changes nothing; `level` is the root mean square of `after`."""
     if kernel.weights.ndim != 2:
         return []
     kh, kw = kernel.weights.shape
     identity = np.zeros((kh, kw))
     identity[kh // 2, kw // 2] = 1
-    scale = sqrt(total[-1, -1] / total[-2, -2])
     same = (
-        moments.stride == NO_STEPS
-        and abs(kernel.bias) <= 1e-10 * scale
+        stride == NO_STEPS
+        and abs(kernel.bias) <= 1e-10 * level
         and np.abs(kernel.weights - identity).max() <= 1e-10
     )
     return [CHANGES_NOTHING] if same else []

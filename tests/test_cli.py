@@ -422,6 +422,20 @@ def test_a_shift_that_is_none_is_a_usage_error(pair, shift):
     )
 
 
+def test_forms_of_a_kernel(pair, tmp_path):
+    with Image.open(pair[0]) as photo:
+        photo.filter(ImageFilter.BoxBlur(2)).save(pair[1])
+    words = ("learn", *pair, "--size", 7, "-o", tmp_path / "k.json")
+    assert "  box: height " in run(*words, "--family", "box", "--sum", 1).stdout
+    kernel = Kernel.load(tmp_path / "k.json")
+    assert kernel.parameters["gain"] == (1, 0)
+    assert kernel.parameters["width"][0] == pytest.approx(5, abs=0.01)
+    assert run(*words, "--rank", 1).exit_code == 0
+    assert np.linalg.matrix_rank(Kernel.load(tmp_path / "k.json").weights) == 1
+    assert "not with `family`" in error_of(*words, "--rank", 1, "--family", "box")
+    assert run(*words, "--rank", 0).exit_code == run(*words, "--family", "cone").exit_code == 2
+
+
 def test_apply_keeps_size_depth_and_alpha(tmp_path):
     Kernel([[0, 0.5, 0]], bias=10).save(tmp_path / "k.json")
     pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)

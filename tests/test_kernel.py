@@ -101,6 +101,8 @@ def test_kernels_are_equal_by_content():
         {"notes": ("so",)},
         {"provenance": {"a": "b"}},
         {"left_out": {"masked": 1}},
+        {"family": "disk"},
+        {"parameters": {"radius": (1.0, 0.5)}},
     ],
     ids=str,
 )
@@ -544,10 +546,8 @@ def written(**changes):
 
 
 HINT = " A kernel of a true convolution must be turned by 180 degrees."
-KEYS = (
-    "background, bias, bias_stderr, condition, left_out, noise, notes, origin, provenance, r2, rank, rmse, "
-)
-KEYS += "stderr, used, weights"
+KEYS = "background, bias, bias_stderr, condition, family, left_out, noise, notes, origin, parameters, "
+KEYS += "provenance, r2, rank, rmse, stderr, used, weights"
 NUMBERS = "must hold real numbers of at most 64 bits, got dtype"
 FILES = {
     "empty": (b"", "Expecting value: line 1 column 1 (char 0)"),

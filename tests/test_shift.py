@@ -155,7 +155,7 @@ def test_of_shifts_that_fit_alike_it_is_the_smallest():
 
 
 def test_a_border_is_no_peak(camera):
-    # Without fading out, the border, which stands at the same place in both, makes the highest peak: at (0, 0).
+    # Without fading out, the border, which is at the same place in both, makes the highest peak: at (0, 0).
     before, after = displaced(camera, gaussian(1), (12, -12), (60, 70))
     assert find_peaks([Planes(before, after, None)])[0] == (12, -12)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .robust import Loss
     from .shift import Shift
     from .solve.constraints import Symmetry
+    from .solve.family import FamilyName
     from .solve.penalty import Strength
 
 _EXIT_CODES = """\b
@@ -175,6 +176,14 @@ def cli() -> None:
     "--smooth", type=_Strength(), default=0.0,
     help="How strongly neighbouring taps are pulled towards each other; a number or auto.",
 )  # fmt: skip
+@click.option(
+    "--rank", type=click.IntRange(min=1), metavar="N",
+    help="The kernel is a sum of N products of a column and a row. Combines with --sum only.",
+)  # fmt: skip
+@click.option(
+    "--family", type=click.Choice(["gaussian", "box", "disk", "motion"]),
+    help="The kernel is a gain times this shape, and its measures are found. Combines with --sum only.",
+)  # fmt: skip
 @click.option("-o", "--output", type=click.Path(), help="Save the kernel to this file, as JSON.")
 @click.option(
     "--picture",
@@ -188,7 +197,8 @@ def learn(
     per_channel: bool, mix: bool, background: int, loss: "Loss",
     sum: float | None,  # noqa: A002 (the option's name)
     nonnegative: bool, symmetric: "tuple[Symmetry, ...]", ridge: "Strength", smooth: "Strength",
-    output: str | None, picture: str | None, max_pixels: int, as_json: bool,
+    rank: int | None, family: "FamilyName | None", output: str | None, picture: str | None,
+    max_pixels: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Find the kernel that turned BEFORE into AFTER; from several pairs, the one that did so in all of them.
 
@@ -220,7 +230,7 @@ def learn(
         learn_kernel, size=size, stride=stride, dilation=dilation, shift=shift,
         channel_axis=-1 if reader.colour else None, per_channel=per_channel, mix=mix,
         background=background, loss=loss, sum=sum, nonnegative=nonnegative, symmetric=symmetric or None,
-        ridge=ridge, smooth=smooth,
+        ridge=ridge, smooth=smooth, rank=rank, family=family,
     )  # fmt: skip
     kernel = _learn_from(reader, find, at_once=size is None or loss != "squared")
     kernel = kernel.with_notes(*reader.notes(), **reader.provenance(), corr2d=__version__)

@@ -104,4 +104,18 @@ class Colours:
         origins = {
             f"{key}, channel {c}": text for c, k in enumerate(kernels) for key, text in k.provenance.items()
         }
-        return Kernel(**figures, used=used, left_out=left_out, notes=(*words, *notes), provenance=origins)
+        return Kernel(
+            **figures, family=kernels[0].family, parameters=_parameters(kernels), used=used,
+            left_out=left_out, notes=(*words, *notes), provenance=origins,
+        )  # fmt: skip
+
+
+def _parameters(kernels: list[Kernel]) -> dict[str, tuple[Any, Any]] | None:
+    """Give those of each channel together."""
+    each = [kernel.parameters for kernel in kernels if kernel.parameters is not None]
+    if not each:
+        return None
+    return {
+        name: (np.array([one[name][0] for one in each]), np.array([one[name][1] for one in each]))
+        for name in each[0]
+    }

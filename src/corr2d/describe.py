@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .families import COMMON, UNITS
 from .position import degree_of, monomials
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def describe(kernel: "Kernel") -> str:
 
         if channels:
             lines.append(f"channel {c}")
+        lines += _parameters(kernel, None if not channels else c)
         weights, stderr = pick(kernel.weights), pick(kernel.stderr)
         for i in range(len(weights) if mixes else 0):
             lines += [f"  from channel {i}", *_table(weights[i], None if stderr is None else stderr[i])]
@@ -61,6 +63,22 @@ def _shifted(kernel: "Kernel") -> list[str]:
         if n
     ]
     return [f"shifted: {', '.join(parts)}; origin {origin}"] if parts else []
+
+
+def _parameters(kernel: "Kernel", channel: int | None) -> list[str]:
+    """Name the shape and its parameters; gain and centre, which all shapes have, on a line of their own."""
+    if not kernel.parameters:
+        return []
+
+    def shown(name: str, pair: tuple[Any, Any]) -> str:
+        value, error = pair if channel is None else (pair[0][channel], pair[1][channel])
+        unit = UNITS.get(name, "")
+        return f"{name} {_with_error(value, error)}" + (f" {unit}" if unit else "")
+
+    own = [shown(*item) for item in kernel.parameters.items() if item[0] not in COMMON]
+    common = [shown(*item) for item in kernel.parameters.items() if item[0] in COMMON]
+    lines = ["  " + ", ".join(some) for some in (own, common) if some]
+    return [f"  {kernel.family or 'parameters'}: {lines[0].strip()}", *lines[1:]]
 
 
 def _with_error(value: float, error: float | None) -> str:

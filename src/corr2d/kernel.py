@@ -63,6 +63,11 @@ class Kernel:
         Ratio of the largest to the smallest singular value of the windows; infinite where `rank` is not full.
     rank : int or (channels,) array
         How many directions in kernel space the pair determines, at most kh * kw.
+    family : str
+        The shape that the weights were fitted as (`corr2d.families`), if they were.
+    parameters : dict
+        That shape's, each as (value, standard error): floats, or (channels,) arrays. Lengths in pixels,
+        angles in degrees.
     notes : tuple of str
         What a reader should know, in words.
     provenance : dict
@@ -95,6 +100,8 @@ class Kernel:
     left_out: dict[str, int] = field(default_factory=dict)
     condition: Any = None
     rank: Any = None
+    family: str | None = None
+    parameters: dict[str, tuple[Any, Any]] | None = None
     notes: tuple[str, ...] = ()
     provenance: dict[str, str] = field(default_factory=dict)
     background: Any = None
@@ -125,6 +132,9 @@ class Kernel:
             _text(reason, "left_out"): _count(n, "left_out")
             for reason, n in _items(self.left_out, "left_out")
         }
+        if self.family is not None:
+            _text(self.family, "family")
+        frozen["parameters"] = None if self.parameters is None else _parameters(self.parameters, channels)
         if not isinstance(self.notes, tuple | list):
             raise TypeError(f"`notes` must be texts, got {self.notes!r}.")
         frozen["notes"] = tuple(_text(note, "notes") for note in self.notes)
@@ -373,11 +383,28 @@ def _figures(value: Any, shape: tuple[int, ...], name: str) -> Any:
         array[np.isnan(array)] = np.inf
     if name == "rank" and (array != np.floor(array)).any():  # NaN too
         raise ValueError(f"`rank` must be a whole number, got {value!r}.")
-    if (array < 0).any() and name != "r2":
+    if (array < 0).any() and name not in ("r2", "parameters"):
         raise ValueError(f"`{name}` must not be negative, got {value!r}.")
     if name == "rank":
         array = array.astype(np.int64)
     return array if shape else array.item()
+
+
+def _parameters(value: Any, shape: tuple[int, ...]) -> dict[str, tuple[Any, Any]]:
+    """Give each with its standard error, infinite where that is None."""
+    found = {}
+    for name, pair in _items(value, "parameters"):
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(f"`parameters` must hold (value, standard error) of {name!r}, got {pair!r}.")
+        figure = _figures(pair[0], shape, "parameters")
+        if figure is None or not np.isfinite(figure).all():
+            raise ValueError(f"`parameters` must hold finite values, got {pair[0]!r} of {name!r}.")
+        error = _figures(np.full(shape, np.inf) if pair[1] is None else pair[1], shape, "stderr")
+        for array in (figure, error):
+            if isinstance(array, np.ndarray):
+                array.flags.writeable = False
+        found[_text(name, "parameters")] = (figure, error)
+    return found
 
 
 def _count(value: Any, name: str) -> int:
@@ -403,6 +430,8 @@ def _plain(value: Any) -> Any:
         return _plain(value.tolist())
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
+    if isinstance(value, dict):
+        return {key: _plain(v) for key, v in value.items()}
     if isinstance(value, float) and not isfinite(value):
         return None
     return value

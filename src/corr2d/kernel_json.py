@@ -6,12 +6,15 @@ from typing import Any
 
 
 def to_json(values: dict[str, Any]) -> str:
-    """Write one key a line, and one row of a matrix a line."""
+    """Write one key a line, and one row of a matrix or one parameter a line."""
 
     def block(value: Any, indent: str) -> str:
         if isinstance(value, list) and value and isinstance(value[0], list | str):
             inner = f",\n{indent}  ".join(block(v, indent + "  ") for v in value)
             return f"[\n{indent}  {inner}\n{indent}]"
+        if isinstance(value, dict) and any(isinstance(v, list) for v in value.values()):
+            pairs = (f"{json.dumps(k, ensure_ascii=False)}: {block(v, indent)}" for k, v in value.items())
+            return "{\n" + ",\n".join(f"{indent}  {pair}" for pair in pairs) + f"\n{indent}}}"
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
     return (

@@ -19,6 +19,7 @@ from .shift import NO_SHIFT, Aligned, Shift, align, resolve_shift, shift_of
 from .size import LARGEST, choose_size, explains, largest_window
 from .solve import solve
 from .solve.constraints import Symmetry
+from .solve.family import FamilyName
 from .solve.penalty import Strength
 from .solve.words import CHANGES_NOTHING, ONLY_SHIFTS
 from .windows import is_same_sized, told_size
@@ -56,6 +57,8 @@ def learn(
     support: ArrayLike | None = None,
     ridge: Strength = 0.0,
     smooth: Strength = 0.0,
+    rank: int | None = None,
+    family: FamilyName | None = None,
 ) -> Kernel:
     """Find the kernel and bias that turn `before` into `after`, by least squares.
 
@@ -117,6 +120,12 @@ def learn(
     smooth : float or "auto"
         How strongly neighbouring taps are pulled towards each other, and those at the rim towards the zeros
         around them. "auto": as for `ridge`; only one of them can be.
+    rank : int, optional
+        The kernel is a sum of so many products of a column and a row: with few, it is quick to run. Combines
+        with `sum` only.
+    family : {"gaussian", "box", "disk", "motion"}, optional
+        The kernel is a gain times this shape (`corr2d.families`), anywhere in the window; the result's
+        `parameters` have its measures with error bars. Combines with `sum` only, which is then the gain.
 
     Returns
     -------
@@ -149,7 +158,7 @@ def learn(
     options: dict[str, Any] = {"stride": steps, "dilation": gaps, "clip": clip, "background": background}
     fit = partial(
         solve, sum=sum, nonnegative=nonnegative, symmetric=symmetric, support=support, ridge=ridge,
-        smooth=smooth,
+        smooth=smooth, rank=rank, family=family,
     )  # fmt: skip
     moved = Aligned(pairs, where, weights, NO_SHIFT, ())
     if (wanted := resolve_shift(shift)) != NO_SHIFT:
@@ -161,7 +170,7 @@ def learn(
 
     resolve_loss(loss)
     constrained = (
-        any(given is not None for given in (sum, symmetric, support, weights))
+        any(given is not None for given in (sum, symmetric, support, weights, rank, family))
         or bool(nonnegative or ridge or smooth or mix or background)
         or loss != "squared"
     )

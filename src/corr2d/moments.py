@@ -260,7 +260,8 @@ class Moments:
     def solve(self, **constraints: Any) -> "Kernel":
         """Fit the kernel and bias of least squared error.
 
-        `constraints` are those of `corr2d.learn`: sum, nonnegative, symmetric, support; ridge and smooth too.
+        `constraints` are those of `corr2d.learn`: sum, nonnegative, symmetric, support, ridge, smooth,
+        rank, family.
         """
         from .solve import solve
 

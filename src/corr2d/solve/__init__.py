@@ -12,9 +12,12 @@ from ..moments import Moments
 from ..position import monomials
 from .background import Background
 from .constraints import Constraints, Symmetry
-from .fit import EPS
+from .curved import CurvedFit
+from .family import FamilyFit, FamilyName
+from .fit import EPS, Fit
+from .forms import resolve_form
 from .penalty import Penalty, Strength, pulled_least_squares
-from .words import how_to_apply, is_identity, too_few, what_is_untold
+from .words import explains_less, how_to_apply, is_identity, too_few, what_is_untold
 
 
 def solve(
@@ -26,6 +29,8 @@ def solve(
     support: ArrayLike | None = None,
     ridge: Strength = 0.0,
     smooth: Strength = 0.0,
+    rank: int | None = None,
+    family: FamilyName | None = None,
 ) -> Kernel:
     """Fit ``after = sum weights * window + bias`` by least squares.
 
@@ -36,6 +41,8 @@ def solve(
     may add (`least_squares`).
 
     Constraints combine; those that are equations lower the number of unknowns, and the error bars with it.
+    `rank` and `family` leave a curved set of kernels (`corr2d.solve.separable`, `corr2d.solve.family`): error
+    bars are those of its tangent plane, and a note says so where free taps explain the pair much better.
 
     Under a penalty it minimises ``sum_i (y_i - w . x_i - b)^2 + s * (ridge * |w|^2 + smooth * |D w|^2)``. s
     is the mean over the taps of ``sum_i (x_i - mean x)^2``, so that the strengths have no unit and scaling
@@ -66,13 +73,18 @@ def solve(
     smooth : float or "auto"
         How strongly neighbouring taps are pulled towards each other (Phillips 1962). "auto": as for `ridge`;
         only one of them can be.
+    rank : int, optional
+        The kernel is a sum of so many products of a column and a row. Combines with `sum` only.
+    family : {"gaussian", "box", "disk", "motion"}, optional
+        The kernel is a gain times this shape (`corr2d.families`), wherever its centre is. Combines with `sum`
+        only, which is then the gain.
 
     Raises
     ------
     TypeError, ValueError
-        If a constraint or a strength has no meaning, two of them leave no kernel, fewer pixels count than
-        there are unknowns and no penalty decides the rest, or more than half of the pixels lie in one block
-        and the strength is to be chosen.
+        If a constraint or a strength has no meaning, two of them leave no kernel or cannot be combined, fewer
+        pixels count than there are unknowns and no penalty decides the rest, or more than half of the pixels
+        lie in one block and the strength is to be chosen.
 
     Examples
     --------
@@ -85,11 +97,16 @@ def solve(
     kh, kw = moments.size
     channels = moments.channels
     taps, n = channels * kh * kw, moments.count
+    form = resolve_form(
+        moments.size, rank=rank, family=family, sum=sum, nonnegative=nonnegative, symmetric=symmetric,
+        support=support, ridge=ridge or None, smooth=smooth or None, mix=True if channels > 1 else None,
+    )  # fmt: skip
     constraints = Constraints.resolve(
         moments.size, channels, sum=sum, nonnegative=nonnegative, symmetric=symmetric, support=support
     )
     penalty = Penalty.resolve(ridge, smooth)
-    unknowns = taps if constraints is None else len(constraints.groups) - (sum is not None)
+    bound = form or constraints
+    unknowns = taps if bound is None else bound.unknowns
     beside = len(monomials(moments.background)) - 1
     shortage = too_few(moments.size, n, moments.left_out, unknowns + beside, channels=channels)
     if n < unknowns + beside + 1 and (penalty is None or n < beside + 2):
@@ -104,7 +121,12 @@ def solve(
         pull = penalty.matrix(total, moments.size)
         if pull is None and n < unknowns + beside + 1:
             raise ValueError(shortage)
-    fit = pulled_least_squares(total, pull) if constraints is None else constraints.fit(total, pull)
+    if form is not None:
+        fit: Fit = form.fit(total)
+    elif constraints is not None:
+        fit = constraints.fit(total, pull)
+    else:
+        fit = pulled_least_squares(total, pull)
     weights, intercept = 0 - fit.coefficients[:taps], -fit.coefficients[taps]  # 0 - 0 is 0, -0 is not
     center_x, center_y = np.repeat(moments.center[:-1], kh * kw), moments.center[-1]
     polynomial = background.coefficients(weights)
@@ -148,12 +170,15 @@ def solve(
         left_out=moments.left_out,
         condition=figure(fit.condition),
         rank=figure(fit.rank),
+        family=fit.family if isinstance(fit, FamilyFit) else None,
+        parameters=fit.parameters(variance) if isinstance(fit, FamilyFit) else None,
     )
     return kernel.with_notes(
         *moments.notes,
         *how_to_apply(moments.stride, moments.dilation),
         *(() if penalty is None else penalty.notes(moments.size)),
         *what_is_untold(moments, total, fit, pulled=pull is not None),
+        *(explains_less(kernel, moments, fit) if isinstance(fit, CurvedFit) else ()),
         *is_identity(kernel, moments.stride, sqrt(total[-1, -1] / amount)),
         **({} if penalty is None else penalty.provenance()),
     )

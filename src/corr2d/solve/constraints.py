@@ -59,6 +59,11 @@ class Constraints:
             raise ValueError(f"`support` leaves no tap that could sum to {sum}.")
         return cls(size, None if sum is None else float(sum), bool(nonnegative), groups)
 
+    @property
+    def unknowns(self) -> int:
+        """How many numbers make a kernel that is known to be so."""
+        return len(self.groups) - (self.sum is not None)
+
     def fit(self, total: NDArray[np.float64], pull: NDArray[np.float64] | None = None) -> Fit:
         """Fit the kernel of least squared error that is what it is known to be; `pull`: under a penalty."""
         if not self.nonnegative or len(self.groups) == 0:

@@ -1,11 +1,14 @@
 """What is said of a fit in words."""
 
+from math import sqrt
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ..borders import NO_STEPS, Steps
 from ..kernel import Kernel
 from ..moments import Moments
+from .curved import CurvedFit
 from .fit import Fit, centred, rounding_of
 
 CHANGES_NOTHING = "`after` equals `before` wherever it counts: this kernel changes nothing."
@@ -41,7 +44,8 @@ def what_is_untold(
     if fit.rank == fit.free:
         return []
     of_what = "taps' directions" if fit.free == len(fit.untold) else "directions that the constraints leave"
-    rest = "the penalty alone decides the rest" if pulled else "of the kernels that fit, this is the smallest"
+    which = "near the smallest" if isinstance(fit, CurvedFit) else "the smallest"
+    rest = "the penalty alone decides the rest" if pulled else f"of the kernels that fit, this is {which}"
     return what_does_not_vary(moments, total) or [
         f"The pair determines {fit.rank} of the {fit.free} {of_what}; {rest}."
     ]
@@ -75,6 +79,30 @@ def what_does_not_vary(moments: Moments, total: NDArray[np.float64]) -> list[str
     if moments.channels > 1 and np.linalg.matrix_rank(of_middle, hermitian=True) < moments.channels:
         notes.append("The channels of `before` are not independent: the pair does not tell what each adds.")
     return notes
+
+
+def explains_less(kernel: Kernel, moments: Moments, fit: CurvedFit) -> list[str]:
+    """Say what the search found, and so if free taps explain the pair much better than the form asked for.
+
+    Much: a tenth more noise, and more than chance makes of it. If the form holds, the ratio of what its error
+    is larger by, a freedom, to the noise of free taps varies about one (F test, Draper & Smith 1998, chapter
+    5).
+    """
+    free = fit.free_fit
+    freedom, gained = moments.count - free.rank - 1, free.rank - fit.rank
+    if freedom <= 0 or gained <= 0:
+        return list(fit.notes)
+    noise = sqrt(free.squared_error / freedom)
+    ratio = (fit.squared_error - free.squared_error) / gained
+    chance = 1 + 5 * sqrt(2 / gained + 2 / freedom)
+    spread = moments.total[-1, -1] - moments.total[-1, -2] ** 2 / moments.total[-2, -2]
+    if kernel.noise <= 1.1 * noise or ratio <= chance * noise**2 or fit.squared_error <= 1e-14 * spread:
+        return list(fit.notes)
+    form = f"The family {kernel.family!r}" if kernel.family else "The rank"
+    return [
+        f"{form} does not explain the pair: noise {kernel.noise:.3g} with it, {noise:.3g} with free taps.",
+        *fit.notes,
+    ]
 
 
 def is_identity(kernel: Kernel, stride: Steps, level: float) -> list[str]:

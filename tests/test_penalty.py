@@ -305,6 +305,8 @@ def test_the_size_is_found_as_without():
 def test_more_than_half_in_one_block_cannot_be_chosen_on():
     before, after = noisy_pair((3, 3), shape=(60, 60))
     after[12:] = after[:, 12:] = np.nan
+    with pytest.raises(ValueError, match="half of the pixels"):
+        learn(before, after, smooth="auto", weights=np.full(after.shape, 1e-4))
     with pytest.raises(ValueError, match="half of the pixels") as caught:
         learn(before, after, smooth="auto")
     assert str(caught.value) == (
@@ -323,6 +325,32 @@ def test_blocks_are_joined_unless_one_would_hold_most_pixels():
     sums[[0, 8, 9], -2, -2] = 1  # the first and the ninth would be joined
     np.testing.assert_array_equal(_few_blocks(sums), sums)
     np.testing.assert_array_equal(_few_blocks(sums[:2]), sums[:2])
+
+
+@pytest.mark.parametrize("name", ["ridge", "smooth"])
+def test_a_background_is_pulled_by_nothing(name):
+    before, after = noisy_pair((5, 5), noise=10.0, shape=(50, 61))
+    plain = learn(before, after, background=1, **{name: "auto"})
+    slope = 1e4 * np.linspace(-1, 1, after.shape[0])[:, None]
+    tilted = learn(before, after + slope, background=1, **{name: "auto"})
+    assert tilted.provenance == plain.provenance
+    assert float(plain.provenance[name]) > 0
+    np.testing.assert_allclose(tilted.weights, plain.weights, rtol=1e-6)
+    assert tilted.noise == pytest.approx(plain.noise, rel=1e-6)
+
+
+def test_mixed_channels_are_smooth_each_on_its_own():
+    before = np.random.default_rng(0).standard_normal((2, 24, 27))
+    kernels = np.random.default_rng(1).standard_normal((2, 3, 4))
+    after = sum(corr2d(plane, kernel) for plane, kernel in zip(before, kernels, strict=True))[None]
+    ours = learn(before, after, channel_axis=0, mix=True, smooth=0.3)
+    X = np.concatenate([patches(plane, (3, 4)) for plane in before], axis=1)
+    centred = X - X.mean(axis=0)
+    s = (centred**2).sum() / 24
+    A = np.concatenate([centred, np.sqrt(0.3 * s) * np.kron(np.eye(2), steps((3, 4)))])
+    y = np.append(after.ravel() - after.mean(), np.zeros(len(A) - len(X)))
+    np.testing.assert_allclose(ours.weights.ravel(), np.linalg.lstsq(A, y)[0], atol=1e-9)
+    assert ours.provenance == {"smooth, channel 0": "0.3"}
 
 
 # What is said of it

@@ -93,7 +93,7 @@ class _Size(click.ParamType[tuple[int, int]]):
 
 
 class _Strength(click.ParamType["float | str"]):
-    name = "NUMBER|auto"
+    name = "strength"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -169,11 +169,11 @@ def cli() -> None:
     help="Taps that mirror each other are equal. May be given more than once.",
 )  # fmt: skip
 @click.option(
-    "--ridge", type=_Strength(), default=0.0,
+    "--ridge", type=_Strength(), default=0.0, metavar="NUMBER|auto",
     help="How strongly taps are pulled towards zero; auto: as blocks left out of the fit ask for.",
 )  # fmt: skip
 @click.option(
-    "--smooth", type=_Strength(), default=0.0,
+    "--smooth", type=_Strength(), default=0.0, metavar="NUMBER|auto",
     help="How strongly neighbouring taps are pulled towards each other; a number or auto.",
 )  # fmt: skip
 @click.option(

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard engine/*)
 
-.PHONY: demo test lint bench bench-learn sanitize clean
+.PHONY: demo test lint bench bench-learn bench-peers sanitize clean
 
 demo: .venv/demo  ## find a filter from two pictures, and run it on a third
 	$(BIN)/python examples/demo.py
@@ -21,6 +21,8 @@ bench: .venv/bench  ## measure against peers, and write the README's table
 
 bench-learn: .venv/bench  ## measure `learn` against peers, and write the README's table
 	$(BIN)/python benchmarks/bench_learn.py
+
+bench-peers: .venv/bench-peers  ## install what bench-learn and peers_varying.py compare with, if it is there
 
 # The engine with the address and undefined-behaviour sanitizers, under the tests that reach it. -S keeps the
 # editable install from being found first; -s lets the sanitizers' reports through.
@@ -61,4 +63,13 @@ clean:
 
 .venv/bench: .venv/pip $(SOURCES)
 	$(BIN)/pip install --quiet --editable . --group bench
+	touch $@
+
+# In an environment of their own, whose compilers and threads ours shall not have. The setup.py of ois imports NumPy
+# without asking for it, so that pip must not build it apart; its one module in C builds with NumPy 1 and 2.
+.venv/bench-peers: .venv/bench
+	$(PYTHON) -m venv .venv/peers
+	.venv/peers/bin/python -m pip install --quiet "pip>=25.1"
+	.venv/peers/bin/pip install --quiet --group peers
+	.venv/peers/bin/pip install --quiet --no-build-isolation --no-deps ois==0.2
 	touch $@

@@ -4,7 +4,11 @@ A pair of 8-bit pictures, 2048 x 2048, as it is and with half of the pixels of `
 each other in one process, all at their default number of threads; both answers must agree. Memory is the peak
 of one call in a fresh process, beyond the pictures.
 
-    python benchmarks/bench_learn.py            # some ten minutes; writes README.md and benchmarks/results
+The astronomers' programs are measured as well, where `make bench-peers` has installed them: each is a process
+in an environment of its own that solves in turn with ours, on a pair with the border that it assumes.
+
+    python benchmarks/bench_learn.py            # ten minutes, an hour with the programs;
+                                                # writes README.md and benchmarks/results
     python benchmarks/bench_learn.py --quick    # one small cell; writes nothing
 """
 
@@ -20,6 +24,7 @@ import numpy as np
 from limits import MULTIPLY_ADD, Limits, running_limits
 from memory import peak
 from numpy.lib.stride_tricks import sliding_window_view
+from peer_process import INSTALL, installed, started
 from tables import machine, number, table, write_section
 from timing import Timing, compare, timer
 
@@ -30,6 +35,10 @@ SEED = 20261122
 SIZES = (5, 9, 15, 21)
 SIDE = 2048
 BLOCK = 32  # rows of patches: fewer are slower, more take gigabytes
+
+# What each takes to lie beyond the border, and the sizes that it can do: ois keeps a picture of float64 for
+# each tap, 8 GB at 15 x 15.
+PEERS = {"sfft": ("wrap", SIZES), "ois": ("constant", SIZES[:2])}
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -43,7 +52,7 @@ class Learned:
     timing: Timing
 
 
-def make_pair(side: int, k: int, *, clipped: float = 0.0) -> Pair:
+def make_pair(side: int, k: int, *, clipped: float = 0.0, mode: str = "mirror") -> Pair:
     """Make a picture with detail at every scale, and filter it; a share of the result is clipped."""
     rng = np.random.default_rng(SEED)
     spectrum = np.fft.rfft2(rng.standard_normal((side, side)))
@@ -51,7 +60,7 @@ def make_pair(side: int, k: int, *, clipped: float = 0.0) -> Pair:
     image = np.fft.irfft2(spectrum / (frequency + 1 / side), (side, side))
     before = np.clip(128 + 30 * image / image.std(), 10, 245).round().astype(np.uint8)
     kernel = rng.random((k, k))
-    after = corr2d(before, kernel / kernel.sum(), padding="same", mode="mirror", dtype=np.uint8)
+    after = corr2d(before, kernel / kernel.sum(), padding="same", mode=mode, dtype=np.uint8)
     after[rng.random(after.shape) < clipped] = 255
     return before, after
 
@@ -117,6 +126,24 @@ def measure(side: int, k: int, budget: float, limits: Limits) -> list[Learned]:
     return [*found, Learned(k, "peak", timing)]
 
 
+def measure_peers(names: list[str], side: int, k: int, budget: float, limits: Limits) -> list[Learned]:
+    found = []
+    for name in names:
+        mode, sizes = PEERS[name]
+        if k not in sizes:
+            continue
+        pair = make_pair(side, k, mode=mode)
+        with started(name, *pair, k) as peer:
+            ours = learn(*pair, size=k)
+            # They fit the border as well, which ours leaves out: the same but for the rounding of the pair.
+            if not np.abs(ours.weights - peer.answer.kernel).max() < 5 * ours.stderr.max():
+                raise AssertionError(f"learn and {name} disagree for {k} x {k}")
+            mine = timer(lambda pair, k=k: learn(*pair, size=k), [pair], 0)
+            timing = compare(mine, peer.seconds, budget, limits.reached)
+        found.append(Learned(k, peer.answer.version, timing))
+    return found
+
+
 def megabytes(k: int, side: int) -> float:
     command = [sys.executable, __file__, "--memory", str(k), str(side)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
@@ -139,11 +166,13 @@ def text(rows: list[Learned], memory: dict[int, float], side: int) -> str:
     def ratio(timing: Timing) -> str:
         return f"{number(timing.ratio)} ({number(timing.low)}–{number(timing.high)})"
 
+    peers = dict.fromkeys(row.what for row in rows if row.what.split()[0] in PEERS)
     columns = {
         "ours": column("NumPy", lambda t: f"{number(t.ours_ms)} ms"),
         "normal equations by NumPy": column("NumPy", ratio),
         "half clipped, ours": column("NumPy, half clipped", lambda t: f"{number(t.ours_ms)} ms"),
         "half clipped, NumPy": column("NumPy, half clipped", ratio),
+        **{f"`{peer}`": column(peer, ratio) for peer in peers},
         "ours / one `corr2d` of float32": column("corr2d", lambda t: number(1 / t.ratio)),
         "sums of float64, of the multiply-add peak": column("peak", lambda t: f"{t.ratio:.0%}"),
         "memory": {k: f"{number(used)} MB" for k, used in memory.items()},
@@ -152,6 +181,11 @@ def text(rows: list[Learned], memory: dict[int, float], side: int) -> str:
         f"{machine()}. `learn` of a pair of 8-bit pictures, {side} × {side}: a peer's time divided by ours, "
         f"as above. NumPy: matrices of patches of {BLOCK} rows. Memory: a call's peak beyond the pictures."
     )
+    if peers:
+        head += (
+            f" {' and '.join(peers)}: the kernel alone, on the CPU, warm, each in a process of its own that "
+            "waits while ours runs, on a pair with the border that it assumes."
+        )
     return "\n".join([head, *table("size", columns)])
 
 
@@ -164,12 +198,16 @@ def main() -> None:
         print(json.dumps(measure_memory(*options.memory)))
         return
     sizes, side, budget = ((5,), 256, 0.1) if options.quick else (SIZES, SIDE, 1.0)
+    names = [name for name in PEERS if installed(name)]
+    if missing := [name for name in PEERS if name not in names]:
+        print(f"Left out, since not installed: {', '.join(missing)}. `{INSTALL}` installs them.")
     memory = {k: megabytes(k, side) for k in sizes}  # first: a fresh process begins at the peak of this one
     rows = []
     with running_limits() as limits:
         for k in sizes:
-            rows += measure(side, k, budget, limits)
-            print(*(f"{row.k} {row.what}: {row.timing}" for row in rows[-4:]), sep="\n", flush=True)
+            found = [*measure(side, k, budget, limits), *measure_peers(names, side, k, budget, limits)]
+            print(*(f"{row.k} {row.what}: {row.timing}" for row in found), sep="\n", flush=True)
+            rows += found
     said = text(rows, memory, side)
     print(said)
     if not options.quick:

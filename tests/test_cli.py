@@ -217,6 +217,15 @@ def test_of_many_pairs_the_first_few_are_named(pairs):
     assert len(provenance) == 18
 
 
+def test_of_many_kinds_of_pictures_the_first_few_are_said(tmp_path):
+    paths = [tmp_path / f"{i}.tif" for i in range(11)]
+    for i, path in enumerate(paths):
+        write(path, np.random.default_rng(i).random((9, 20 + i)))
+    said = run("learn", *[path for path in paths for _ in "xy"], "--size", 1).stderr
+    assert said.startswith("read 11 pairs: 20 x 9, grey, float64; 21 x 9, ")
+    assert said.endswith("; 27 x 9, grey, float64 and 3 other kinds\n")
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_picture_without_partner_is_a_usage_error(pairs, count):
     result = run("learn", *pairs[:count])

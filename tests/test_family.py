@@ -26,6 +26,8 @@ SHAPES = [
     ("motion", (9, 9), (5, 90, 0, 0)),
     ("motion", (15, 15), (11, -70, 0.3, 0.2)),
     ("motion", (9, 8), (6.3, 33, 0.1, -0.4)),
+    ("box", (5, 3), (3, 1, 0, 0)),  # whole pixels, where a step runs along a crease
+    ("box", (7, 5), (3, 1, 0, -1)),
 ]
 
 

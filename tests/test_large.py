@@ -194,6 +194,12 @@ def test_a_kernel_beyond_65_x_65_is_found_from_the_pictures():
     assert not is_large((1, 4225))
 
 
+def test_a_long_row():
+    # By transforms in two dimensions alone, a step would take seconds.
+    before, kernel = np.random.default_rng(0).standard_normal((1, 12000)), random_kernel((1, 4300))
+    np.testing.assert_allclose(learn(before, corr2d(before, kernel)).weights, kernel, atol=1e-10)
+
+
 def test_identity_is_noted(by_pictures):
     assert by_pictures(PHOTO, PHOTO, size=3).notes[1:] == (
         "`after` equals `before` wherever it counts: this kernel changes nothing.",

@@ -205,8 +205,9 @@ def learn(
     All are PNG, JPEG or TIFF. AFTER is as large as BEFORE, or smaller by the border of the kernel. Pixels of
     AFTER at the ends of their range, where the filter's result was cut off, are left out and counted.
 
-    BEFORE and AFTER may be folders: pictures of the same name are then a pair. Of several pairs, one is in
-    memory at a time with --size, and all without it or with another --loss.
+    Several pairs are named in turn, BEFORE1 AFTER1 BEFORE2 AFTER2; or BEFORE and AFTER are folders, in which
+    pictures of the same name are a pair. One pair is in memory at a time with --size, and all without it
+    or with another --loss.
     """
     if len(pictures) % 2:
         raise click.UsageError(

@@ -186,9 +186,7 @@ class _Problem(NamedTuple):
         """Give, for each tap, the sum over its pixels of the products with `parts`."""
         total = np.zeros(self.size)
         for plane, part in zip(self.planes, parts, strict=True):
-            total += correlate(
-                plane.before, part, _NO_PADS, stride=self.dilation, dilation=self.stride, algorithm="fft"
-            )
+            total += correlate(plane.before, part, _NO_PADS, stride=self.dilation, dilation=self.stride)
         return total
 
     def inverse(self) -> InverseSpectrum:
@@ -202,9 +200,7 @@ class _Problem(NamedTuple):
 
     def _seen(self, plane: _Plane, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         return plane.only_counting(
-            correlate(
-                plane.before, weights, _NO_PADS, stride=self.stride, dilation=self.dilation, algorithm="fft"
-            )
+            correlate(plane.before, weights, _NO_PADS, stride=self.stride, dilation=self.dilation)
         )
 
     def _leave_mean(self, parts: list[NDArray[np.float64]]) -> float:

@@ -264,7 +264,8 @@ class Family:
                 np.pad(to_places, ((1, 0), (0, 0))),
             )
         values, slopes = best.parameters()
-        lost = np.abs(slopes @ hidden).max(axis=1, initial=0) > 1e-6 * np.abs(slopes).max(axis=1)
+        steepest = np.abs(slopes).max(axis=1)  # of a length held at its shortest, zero
+        lost = (np.abs(slopes @ hidden).max(axis=1, initial=0) > 1e-6 * steepest) | (steepest == 0)
         spreads = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", slopes, inverse, slopes), 0))
         roundings = np.abs(slopes @ to_places) @ fit.rounding
         return FamilyFit(

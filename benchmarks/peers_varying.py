@@ -11,13 +11,14 @@ has noise added. What is printed is the time to find the kernel, and the root me
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from bench_learn import PEERS, SEED, make_pair
 from peer_process import INSTALL, installed, started
 from timing import Timer, timer
 
-from corr2d import learn
+from corr2d import learn, learn_varying
 
 SIDE, K = 1024, 7
 NARROW, WIDE = 0.6, 1.2  # standard deviations of the Gaussian, in pixels, at the left and the right border
@@ -68,10 +69,12 @@ def median_seconds(run: Timer) -> float:
     return float(np.median(found))
 
 
-def ours(before: np.ndarray, after: np.ndarray) -> Found:
-    kernel = learn(before, after, size=K)
-    seconds = median_seconds(timer(lambda _: learn(before, after, size=K), [None], 0))
-    return Found("corr2d, one kernel", seconds, rms_inside(after - kernel(before, padding="same")))
+def ours(before: np.ndarray, after: np.ndarray) -> Iterator[Found]:
+    for order in ORDERS:
+        find = partial(learn_varying, degree=order) if order else learn
+        predicted = find(before, after, size=K)(before, padding="same")
+        seconds = median_seconds(timer(lambda find: find(before, after, size=K), [find], 0))
+        yield Found(f"corr2d, order {order}", seconds, rms_inside(after - predicted))
 
 
 def theirs(name: str, pair: Pair) -> Iterator[Found]:
@@ -95,7 +98,8 @@ def main() -> None:
     def show(found: Found) -> None:
         print(f"{found.who:24} {found.seconds:8.3f} s   {found.residual:.4f}", flush=True)
 
-    show(ours(*pair))
+    for found in ours(*pair):
+        show(found)
     for name in PEERS:
         if not installed(name):
             print(f"{name:24} left out, since not installed: `{INSTALL}` installs it")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from corr2d import Kernel, learn
 from corr2d.peaks import Planes, find_peaks
-from corr2d.shift import find_shift
+from corr2d.shift import _chosen, _moments, _Trial, find_shift
 
 PHOTOS = Path(__file__).parents[1] / "examples" / "photos"
 NOT_FOUND = "No shift stands out, so none was assumed. If you know it, pass shift=(rows, columns)."
@@ -155,7 +155,7 @@ def test_of_shifts_that_fit_alike_it_is_the_smallest():
 
 
 def test_a_border_is_no_peak(camera):
-    # Without fading out, the border, which is at the same place in both, makes the highest peak: at (0, 0).
+    # Without fading out, the border, at the same place in both, makes the highest peak: at (0, 0).
     before, after = displaced(camera, gaussian(1), (12, -12), (60, 70))
     assert find_peaks([Planes(before, after, None)])[0] == (12, -12)
 
@@ -177,6 +177,7 @@ def test_pixels_that_do_not_count_do_not_move_it(noise):
     assert max(map(abs, find_shift(noise, spoilt))) < 2
     assert find_shift(noise, spoilt, where=where) == (6, 7)
     assert find_shift(noise, spoilt, where=where[:1]) == (6, 7)
+    assert find_peaks([Planes(noise, spoilt, where)])[0] == (6, 7)
 
 
 def test_clip_is_heard(noise):
@@ -195,11 +196,11 @@ def test_units_do_not_matter(noise, scale):
 
 @pytest.mark.parametrize("pixels", [1500, 500])
 def test_large_pictures_are_scaled_down_and_looked_at_in_spots(camera, monkeypatch, pixels):
-    before, after = displaced(camera, FILTERS["edges"], (33, -41), (205, 211), (100, 110))
+    before, after = displaced(camera, FILTERS["edges"], (35, -45), (205, 211), (100, 110))
     monkeypatch.setattr("corr2d.peaks._PLANE_PIXELS", pixels)
     monkeypatch.setattr("corr2d.peaks._THIN", 16)
     monkeypatch.setattr("corr2d.peaks._SPOT", 40)
-    assert find_shift(before, as_uint8(after)) == (33, -41)
+    assert find_shift(before, as_uint8(after)) == (35, -45)
 
 
 def test_memory_stays_bounded():
@@ -236,6 +237,25 @@ def unrelated():
 @pytest.mark.parametrize("case", unrelated())
 def test_where_nothing_stands_out_there_is_no_answer(case):
     assert find_shift(*unrelated()[case]) is None
+
+
+def test_of_two_shifts_that_cannot_be_told_apart_there_is_no_answer():
+    level = np.full(16, 1 / 16)
+    best = _Trial((0, 30), 0.5 * level, level)
+    steady = _Trial((40, 0), 0.6 * level, level)  # worse in each block
+    unsteady = _Trial((40, 0), (0.6 + 0.2 * (-1.0) ** np.arange(16)) * level, level)  # or by chance
+    assert _chosen([best, steady]) is best
+    assert _chosen([best, unsteady]) is None
+    assert _chosen([best, unsteady._replace(shift=(3, 28))]) is best  # another end of the same kernel
+    alike = _Trial((0, 1), 0.5 * level, level)
+    assert _chosen([best, alike]) is alike
+
+
+def test_a_window_never_moves_beyond_half_the_picture(noise):
+    pairs = [[Planes(noise, noise, None)]]
+    assert _moments(pairs, (35, 40), 7, "auto") is not None
+    assert _moments(pairs, (36, 0), 7, "auto") is None
+    assert _moments(pairs, (0, -41), 7, "auto") is None
 
 
 def test_empty_pictures_have_no_shift():
@@ -344,7 +364,7 @@ def test_each_colour_may_have_a_kernel_of_its_own(coffee):
 
 
 def test_a_colour_that_tells_nothing_does_no_harm(coffee):
-    before, after = displaced(coffee[..., 0], FILTERS["sharpen"], (-12, 19), (100, 110))
+    before, after = displaced(coffee[..., 0].astype(float), FILTERS["sharpen"], (-12, 19), (100, 110))
     empty = np.zeros_like(before)
     pictures = np.stack([before, empty]), np.stack([after, empty])
     assert find_shift(*pictures, channel_axis=0) == (-12, 19)
@@ -431,6 +451,19 @@ def test_a_poorly_explained_pair_is_told_about_its_shift(noise):
     assert learn(noise, near, size=3).notes == ()
     assert learn(*unrelated()["noise"], size=3).notes == ()
     assert hint not in learn(noise, after, shift=(12, -9)).notes
+
+
+def test_a_well_explained_pair_is_not_looked_at_again(noise, monkeypatch):
+    def asked(*_, **__):
+        raise AssertionError("looked for a shift")
+
+    monkeypatch.setattr("corr2d.learning.shift_of", asked)
+    learn(noise, scipy.ndimage.correlate(noise, FILTERS["sobel"]))
+    learn(noise, noise + np.random.default_rng(0).normal(0, 0.8, noise.shape), size=1)
+    learn([(noise, np.roll(noise, 9, axis=0))], size=3)
+    learn(noise, np.roll(noise, 9, axis=0), size=3, shift=(9, 0))
+    with pytest.raises(AssertionError, match="looked for a shift"):
+        learn(noise, np.roll(noise, 9, axis=0), size=3)
 
 
 # Errors

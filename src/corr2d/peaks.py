@@ -100,12 +100,9 @@ def _highest(
     planes: list[Planes], far: tuple[int, int], scale: int, wanted: tuple[int, int]
 ) -> list[tuple[int, int]]:
     """Give the lags, up to `far`, of the highest peaks of either sign: so many of each correlation."""
-    down, along = (np.abs(np.arange(-n, n + 1)) / max(n, 1) for n in far)
-    # Of peaks about as high, as in a periodic picture, the smaller shifts.
-    favour = 1 - 0.02 * np.maximum(down[:, None], along)
     peaks: dict[tuple[int, int], None] = {}
     for surface, n in zip(_correlations(planes, far, scale), wanted, strict=True):
-        heights = np.abs(surface) * favour
+        heights = np.abs(surface)
         for _ in range(n):
             if not heights.max() > 0:
                 break

@@ -35,7 +35,7 @@ sanitize: .venv/test  ## run the engine's tests under sanitizers (GCC)
 	  CORR2D_ISA=$$isa LD_PRELOAD="$$(gcc -print-file-name=libasan.so):$$(gcc -print-file-name=libubsan.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	  PYTHONPATH=build/sanitize/src:$$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('platlib'))") \
-	  $(BIN)/python -S -m pytest -s -q -p no:cacheprovider tests/test_correlate.py tests/test_dtypes.py tests/test_mixing.py tests/test_lags.py tests/test_windows.py || exit 1; \
+	  $(BIN)/python -S -m pytest -s -q -p no:cacheprovider tests/test_correlate.py tests/test_dtypes.py tests/test_mixing.py tests/test_lags.py tests/test_windows.py tests/test_solve.py || exit 1; \
 	done
 
 clean:

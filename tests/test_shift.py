@@ -446,7 +446,7 @@ def test_a_poorly_explained_pair_is_told_about_its_shift(noise):
     after = np.roll(noise, (12, -9), axis=(0, 1))
     hint = "`after` seems to be shifted against `before` by (12, -9) rows and columns: pass shift='auto'."
     assert hint in learn(noise, after).notes
-    assert hint in learn(noise, after, size=3).notes
+    assert hint not in learn(noise, after, size=3).notes  # not where a size is known: it takes time
     near = np.roll(noise, 1, axis=1)
     assert learn(noise, near, size=3).notes == ()
     assert learn(*unrelated()["noise"], size=3).notes == ()

@@ -31,7 +31,7 @@ _Measure = Callable[[Iterable[_Pair], Any], list[Moments]]
 _STAGES = (7, LARGEST)
 _NO_PAIR = "`before` must hold at least one pair (before, after), got none."
 
-# R², below which a shift is looked for, to say so: some tenths of a second that a good pair need not take.
+# R², below which a shift is looked for, to say so, where no size was given: it takes as long as to find one.
 _POOR = 0.5
 
 
@@ -175,6 +175,7 @@ def learn(
         or loss != "squared"
     )
 
+    asked = size
     kept: list[Any] = [] if after is None else [(before, after)]  # pairs that are in memory anyhow
     if size is None or loss != "squared":
         pairs = kept = [(as_image(x, "before"), as_image(y, "after")) for x, y in pairs]
@@ -208,10 +209,8 @@ def learn(
         return [robust(*each, loss, fit, **options) for each in zip(found, parts, strict=True)], notes
 
     kernel = colours.stacked(*kernels(size))
-    if moved.shift == NO_SHIFT and not mix and (steps, gaps) == (NO_STEPS, NO_STEPS):
-        kernel = kernel.with_notes(
-            *_hint(kernel, kept, size=size, channel_axis=channel_axis, where=where, clip=clip)
-        )
+    if asked is None and moved.shift == NO_SHIFT and not mix and (steps, gaps) == (NO_STEPS, NO_STEPS):
+        kernel = kernel.with_notes(*_hint(kernel, kept, channel_axis=channel_axis, where=where, clip=clip))
     return _shifted(kernel, moved)
 
 

@@ -459,11 +459,12 @@ def test_a_well_explained_pair_is_not_looked_at_again(noise, monkeypatch):
 
     monkeypatch.setattr("corr2d.learning.shift_of", asked)
     learn(noise, scipy.ndimage.correlate(noise, FILTERS["sobel"]))
-    learn(noise, noise + np.random.default_rng(0).normal(0, 0.8, noise.shape), size=1)
-    learn([(noise, np.roll(noise, 9, axis=0))], size=3)
-    learn(noise, np.roll(noise, 9, axis=0), size=3, shift=(9, 0))
+    learn(noise, noise + np.random.default_rng(0).normal(0, 0.8, noise.shape))
+    moved = np.roll(noise, 9, axis=0)
+    learn(noise, moved, size=3)
+    learn(noise, moved, shift=(9, 0))
     with pytest.raises(AssertionError, match="looked for a shift"):
-        learn(noise, np.roll(noise, 9, axis=0), size=3)
+        learn(noise, moved)
 
 
 # Errors

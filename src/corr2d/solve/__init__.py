@@ -13,10 +13,11 @@ from ..position import monomials
 from .background import Background
 from .constraints import Constraints, Symmetry
 from .curved import CurvedFit
-from .family import FamilyFit, FamilyName
-from .fit import EPS, Fit
+from .family import Family, FamilyFit, FamilyName
+from .fit import EPS, Fit, least_squares
 from .forms import resolve_form
 from .penalty import Penalty, Strength, pulled_least_squares
+from .separable import Separable
 from .words import explains_less, how_to_apply, is_identity, too_few, what_is_untold
 
 
@@ -94,45 +95,78 @@ def solve(
     """
     if moments.varying:
         raise ValueError("The kernel of these moments varies: use corr2d.VaryingKernel.of(moments).")
-    kh, kw = moments.size
-    channels = moments.channels
-    taps, n = channels * kh * kw, moments.count
+    mixed = True if moments.channels > 1 else None
+    known: dict[str, Any] = {
+        "sum": sum, "nonnegative": nonnegative, "symmetric": symmetric, "support": support
+    }  # fmt: skip
     form = resolve_form(
-        moments.size, rank=rank, family=family, sum=sum, nonnegative=nonnegative, symmetric=symmetric,
-        support=support, ridge=ridge or None, smooth=smooth or None, mix=True if channels > 1 else None,
-    )  # fmt: skip
-    constraints = Constraints.resolve(
-        moments.size, channels, sum=sum, nonnegative=nonnegative, symmetric=symmetric, support=support
+        moments.size, rank=rank, family=family, ridge=ridge or None, smooth=smooth or None, mix=mixed, **known
     )
+    constraints = Constraints.resolve(moments.size, moments.channels, **known) if form is None else None
     penalty = Penalty.resolve(ridge, smooth)
-    bound = form or constraints
-    unknowns = taps if bound is None else bound.unknowns
-    beside = len(monomials(moments.background)) - 1
-    shortage = too_few(moments.size, n, moments.left_out, unknowns + beside, channels=channels)
-    if n < unknowns + beside + 1 and (penalty is None or n < beside + 2):
-        raise ValueError(shortage)
-    background = Background.of(moments.total, beside)
-    total = background.left
-    pull = None
+    background = Background.of(moments.total, len(monomials(moments.background)) - 1)
+    pulled = False
     if penalty is not None:
-        plane = (np.zeros(taps), np.eye(taps)) if constraints is None else constraints.plane()
-        folds = background.without(moments.sums)
-        penalty = penalty.settled(folds, moments.size, plane, allow_none=n > unknowns + beside)
-        pull = penalty.matrix(total, moments.size)
-        if pull is None and n < unknowns + beside + 1:
-            raise ValueError(shortage)
-    if form is not None:
-        fit: Fit = form.fit(total)
-    elif constraints is not None:
-        fit = constraints.fit(total, pull)
+        penalty, fit, pulled = _pulled(moments, background, constraints, penalty)
     else:
-        fit = pulled_least_squares(total, pull)
+        bound = form or constraints
+        _check_count(moments, bound)
+        fit = least_squares(background.left) if bound is None else bound.fit(background.left)
+    kernel = _kernel_of(moments, background, fit)
+    left = background.left
+    return kernel.with_notes(
+        *moments.notes,
+        *how_to_apply(moments.stride, moments.dilation),
+        *(() if penalty is None else penalty.notes(moments.size)),
+        *what_is_untold(moments, left, fit, pulled=pulled),
+        *(explains_less(kernel, moments, fit) if isinstance(fit, CurvedFit) else ()),
+        *is_identity(kernel, moments.stride, sqrt(left[-1, -1] / left[-2, -2])),
+        **({} if penalty is None else penalty.provenance()),
+    )
+
+
+def _unknowns(moments: Moments, bound: Constraints | Separable | Family | None) -> int:
+    """Count them, without the bias."""
+    kh, kw = moments.size
+    taps = moments.channels * kh * kw if bound is None else bound.unknowns
+    return taps + len(monomials(moments.background)) - 1
+
+
+def _check_count(moments: Moments, bound: Constraints | Separable | Family | None) -> None:
+    unknowns = _unknowns(moments, bound)
+    if moments.count < unknowns + 1:
+        size, count, channels = moments.size, moments.count, moments.channels
+        raise ValueError(too_few(size, count, moments.left_out, unknowns, channels=channels))
+
+
+def _pulled(
+    moments: Moments, background: Background, constraints: Constraints | None, penalty: Penalty
+) -> tuple[Penalty, Fit, bool]:
+    """Fit under a penalty: give it with its strength, the fit, and whether anything pulls."""
+    taps, unknowns = len(background.left) - 2, _unknowns(moments, constraints)
+    if moments.count < len(background.mean) + 2:
+        _check_count(moments, constraints)
+    plane = (np.zeros(taps), np.eye(taps)) if constraints is None else constraints.plane()
+    folds = background.without(moments.sums)
+    penalty = penalty.settled(folds, moments.size, plane, allow_none=moments.count > unknowns)
+    pull = penalty.matrix(background.left, moments.size)
+    if pull is None:
+        _check_count(moments, constraints)
+    if constraints is None:
+        return penalty, pulled_least_squares(background.left, pull), pull is not None
+    return penalty, constraints.fit(background.left, pull), pull is not None
+
+
+def _kernel_of(moments: Moments, background: Background, fit: Fit) -> Kernel:
+    """Give the kernel that was found, with all figures that go with it."""
+    (kh, kw), channels, total = moments.size, moments.channels, background.left
+    taps, n = len(total) - 2, moments.count
     weights, intercept = 0 - fit.coefficients[:taps], -fit.coefficients[taps]  # 0 - 0 is 0, -0 is not
     center_x, center_y = np.repeat(moments.center[:-1], kh * kw), moments.center[-1]
     polynomial = background.coefficients(weights)
 
     amount = total[-2, -2]  # of weight: how many count, if all count the same
-    freedom = n - fit.degrees - beside - 1
+    freedom = n - fit.degrees - len(polynomial) - 1
     variance = fit.squared_error / freedom if freedom >= 1 else inf
     # Of `after` as it is: a background that explains it is not counted as unexplained.
     whole = moments.total[-1]
@@ -143,9 +177,8 @@ def solve(
     bias_stderr = inf
     if freedom >= 1:
         stderr = np.hypot(np.sqrt(np.diag(fit.inverse)) * sqrt(variance), fit.rounding)
-        bias_stderr = sqrt(
-            variance * (1 / amount + background.uncertainty + max(float(mean @ fit.inverse @ mean), 0.0))
-        )
+        of_mean = max(float(mean @ fit.inverse @ mean), 0.0)
+        bias_stderr = sqrt(variance * (1 / amount + background.uncertainty + of_mean))
         bias_stderr = hypot(bias_stderr, float(np.abs(mean) @ fit.rounding))
     stderr[fit.untold] = inf
     if mean.any() and fit.untold.any():
@@ -156,10 +189,10 @@ def solve(
         """Give it with an axis for the channel of the result, if there are channels."""
         return value if channels == 1 or value is None else [value]
 
-    kernel = Kernel(
+    return Kernel(
         weights=weights.reshape(of_channels),
         bias=figure(float(center_y + intercept - polynomial @ background.mean - fsum(center_x * weights))),
-        background=figure(polynomial if beside else None),
+        background=figure(polynomial if len(polynomial) else None),
         stderr=stderr.reshape(of_channels),
         bias_stderr=figure(bias_stderr),
         rmse=figure(sqrt(fit.squared_error / amount)),
@@ -172,13 +205,4 @@ def solve(
         rank=figure(fit.rank),
         family=fit.family if isinstance(fit, FamilyFit) else None,
         parameters=fit.parameters(variance) if isinstance(fit, FamilyFit) else None,
-    )
-    return kernel.with_notes(
-        *moments.notes,
-        *how_to_apply(moments.stride, moments.dilation),
-        *(() if penalty is None else penalty.notes(moments.size)),
-        *what_is_untold(moments, total, fit, pulled=pull is not None),
-        *(explains_less(kernel, moments, fit) if isinstance(fit, CurvedFit) else ()),
-        *is_identity(kernel, moments.stride, sqrt(total[-1, -1] / amount)),
-        **({} if penalty is None else penalty.provenance()),
     )

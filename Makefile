@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard engine/*)
 
-.PHONY: demo test lint bench bench-learn bench-peers sanitize clean
+.PHONY: demo test lint pictures bench bench-learn bench-peers sanitize clean
 
 demo: .venv/demo  ## find a filter from two pictures, and run it on a third
 	$(BIN)/python examples/demo.py
@@ -15,6 +15,9 @@ lint: .venv/lint  ## style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+pictures: .venv/demo  ## draw the pictures of the pages again
+	$(BIN)/python docs/pictures.py
 
 bench: .venv/bench  ## measure against peers, and write the README's table
 	$(BIN)/python benchmarks/bench.py

@@ -206,7 +206,7 @@ def learn(
         if loss == "squared":
             return [fit(moments) for moments in found], notes
         parts = _in_step([colours.parts(x, y, where, weights) for x, y in kept])
-        return [robust(*each, loss, fit, **options) for each in zip(found, parts, strict=True)], notes
+        return [robust(found[0].size, some, loss, fit, **options) for some in parts], notes
 
     kernel = colours.stacked(*kernels(size))
     if asked is None and moved.shift == NO_SHIFT and not mix and (steps, gaps) == (NO_STEPS, NO_STEPS):

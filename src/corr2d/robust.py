@@ -31,7 +31,7 @@ _LEAST_SCALE = 1e-9  # of the spread of `after`: without noise, rounding is not 
 
 
 def robust(
-    moments: Moments,
+    size: tuple[int, int],
     parts: Sequence[Part],
     loss: Loss,
     fit: Callable[[Moments], Kernel],
@@ -42,13 +42,13 @@ def robust(
     """Fit what `parts` show, in passes over the pixels, each weighted by how far off it was in the last.
 
     Minimises ``sum_i rho(r_i / s)``, with s 1.4826 times the median of |r|, by iterated re-weighting from the
-    least-squares fit `moments` give. "huber" (Huber 1964): rho grows like |r| beyond 1.345 s. "tukey" (Beaton
-    & Tukey 1974): rho does not grow beyond 4.685 s; begun from Huber's answer, since there may be several.
-    `options` are those that the moments were made with.
-    Error bars are those of such estimates (Huber & Ronchetti 2009, equation 7.81).
+    least-squares fit. "huber" (Huber 1964): rho grows like |r| beyond 1.345 s. "tukey" (Beaton & Tukey 1974):
+    rho does not grow beyond 4.685 s; begun from Huber's answer, since there may be several. Error bars are
+    those of such estimates (Huber & Ronchetti 2009, equation 7.81). `options` are those of `Moments.of`.
     """
-    windows = Windows(moments.size, moments.stride, moments.dilation)
-    options = {**options, "size": moments.size, "clip": clip}
+    options = {**options, "size": size, "clip": clip}
+    moments = reduce(add, (part.moments(**options) for part in parts))
+    windows = Windows(size, moments.stride, moments.dilation)
     kernel = fit(moments)
     for kind in ("huber", "tukey")[: 1 + (loss == "tukey")]:
         for _ in range(_MOST_PASSES):

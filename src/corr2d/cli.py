@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .images import Picture
     from .kernel import Kernel
-    from .pairs import PairReader, Pixels
+    from .pair_files import PairReader, Pixels
     from .robust import Loss
     from .shift import Shift
     from .solve.constraints import Symmetry
@@ -215,7 +215,7 @@ def learn(
             f"{_shown(pictures[-1])} has no partner."
         )
     from .learning import learn as learn_kernel
-    from .pairs import PairReader, pairs_of
+    from .pair_files import PairReader, pairs_of
 
     names = pairs_of(pictures)
     one = len(names) == 1
@@ -360,7 +360,7 @@ def _read(path: str, max_pixels: int, *, say: bool = True) -> "Picture":
     import logging
 
     from .images import read
-    from .pairs import described
+    from .pair_files import described
 
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it says of damaged files, our error says
     picture = read(path, max_pixels=max_pixels)

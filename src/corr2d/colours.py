@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from .dtypes import as_image, channels_first
 from .kernel import Kernel
-from .moments import Moments, Resolved, measure, resolve_pair, resolve_weights, resolve_where
+from .moments import Moments, measure
+from .pair import Resolved, resolve_pair, resolve_weights, resolve_where
 
 _FIGURES = ("bias", "stderr", "bias_stderr", "rmse", "noise", "r2", "condition", "rank", "background")
 

@@ -10,20 +10,12 @@ from numpy.typing import NDArray
 from .borders import Pads, Steps, reach
 from .correlate import correlate
 from .kernel import Kernel
-from .moments import (
-    REASONS,
-    Model,
-    Resolved,
-    center_of,
-    check_bytes,
-    check_scale,
-    measure,
-    notes_of,
-    which_count,
-)
+from .moments import measure, notes_of
+from .pair import Model, Resolved
 from .solve.fit import EPS, Fit, least_squares
 from .solve.iterative import InverseSpectrum, Linear, conjugate_gradients
 from .solve.words import how_to_apply, is_identity, too_few, what_does_not_vary
+from .summing import REASONS, center_of, check_bytes, check_scale, which_count
 from .windows import Windows, resolve_asked
 
 LARGEST_BY_MOMENTS = 65 * 65  # taps: their sums take 143 MB, and twice that to solve

@@ -13,7 +13,8 @@ from .colours import Colours, Part
 from .dtypes import as_image
 from .kernel import Kernel
 from .large import is_large, learn_large
-from .moments import Clip, Moments
+from .moments import Moments
+from .pair import Clip
 from .robust import Loss, resolve_loss, robust
 from .shift import NO_SHIFT, Aligned, Shift, align, resolve_shift, shift_of
 from .size import LARGEST, choose_size, explains, largest_window

@@ -1,38 +1,21 @@
 """Moments: all that a least-squares fit needs to know of before and after, as sums that add up."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import pairwise, product
-from numbers import Real
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _engine
-from .borders import NO_STEPS, Steps, reach, resolve_steps
-from .dtypes import as_image, as_real_array, channels_first, exceeds_float64
+from .borders import NO_STEPS, Steps
+from .dtypes import exceeds_float64
 from .moments_file import load_moments, save_moments
-from .position import Frame, monomials, resolve_degree, shifted
-from .threads import resolve_threads
-from .windows import Slices, Windows
+from .pair import Clip, Resolved, resolve_pair
+from .position import monomials, shifted
+from .summing import REASONS, fold_count, sum_up
 
 if TYPE_CHECKING:
     from .kernel import Kernel
-
-Clip = Literal["auto"] | tuple[float, float] | None
-
-_FOLDS = 16
-_FOLD_BYTES = 64 << 20  # of all folds together
-_MATRIX_BYTES = 64 << 20  # of the sums of some folds, before they are added to others
-_FEW = 0.4  # of the pixels: if no more are left out, it is quicker to sum all and take those out again
-_ROWS_OF = 1 << 20  # pixels, looked at together
-_LOSS = 16  # what is taken out may be so many times what stays: four of 53 bits
-_MOST_BYTES = 4 << 30  # of the sums: windows up to 152 x 152
-# Sums of squares: within them no product on the way to the kernel overflows or loses digits to underflow.
-_LEAST_SQUARE, _LARGEST_SQUARE = 1e-200, 1e200
-REASONS = ("not finite", "masked", "clipped low", "clipped high")
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +179,7 @@ class Moments:
         keep = np.append(inside, rest)
         sums = np.ascontiguousarray(self.sums[:, keep[:, None], keep])
         # A smaller window allows more folds: those it has stay, the rest are empty.
-        sums = np.concatenate([sums, np.zeros((_fold_count(len(keep)) - len(sums), *sums.shape[1:]))])
+        sums = np.concatenate([sums, np.zeros((fold_count(len(keep)) - len(sums), *sums.shape[1:]))])
         return replace(self, size=size, sums=sums)
 
     def __add__(self, other: object) -> "Moments":
@@ -249,7 +232,7 @@ class Moments:
         4
         """
         parts = load_moments(path)
-        folds = _fold_count(parts["sums"].shape[-1])
+        folds = fold_count(parts["sums"].shape[-1])
         if set(parts["left_out"]) != set(REASONS) or len(parts["sums"]) != folds:
             raise ValueError(
                 f"{os.fspath(path)!r} must hold {folds} folds, and count what is left out by "
@@ -268,372 +251,20 @@ class Moments:
         return solve(self, **constraints)
 
 
-class Model(NamedTuple):
-    """What z is made of."""
-
-    windows: Windows
-    channels: int
-    varying: int
-    background: int
-    frames: tuple[Frame, Frame]  # of `before` and of `after`
-    shape: tuple[int, int]  # of `after`, with its border
-
-    @classmethod
-    def plain(cls, windows: Windows, shape: tuple[int, int]) -> "Model":
-        """Give that of one window and a bias."""
-        return cls(windows, 1, 0, 0, (Frame.over(shape), Frame.over(shape)), shape)
-
-    @property
-    def order(self) -> int:
-        """How long z is."""
-        (kh, kw), planes = self.windows.size, len(monomials(self.varying)) * self.channels
-        return planes * kh * kw + len(monomials(self.background)) + 1
-
-
-class Resolved(NamedTuple):
-    """A pair as `Moments.of` takes it, checked: the pixels that windows inside reach and lead to."""
-
-    before: NDArray[Any]  # (channels that are mixed, ..., rows, columns)
-    after: NDArray[Any]  # (..., rows, columns)
-    model: Model
-    where: NDArray[np.bool_] | None = None
-    weights: NDArray[np.float64] | None = None
-    clip: tuple[float, float] | None = None
-
-
-def resolve_pair(
-    before: ArrayLike,
-    after: ArrayLike,
-    *,
-    size: int | tuple[int, int] | None,
-    stride: int | tuple[int, int],
-    dilation: int | tuple[int, int],
-    channel_axis: int | None,
-    mix: bool,
-    where: ArrayLike | None,
-    weights: ArrayLike | None,
-    clip: Clip,
-    background: int,
-    varying: int = 0,
-) -> Resolved:
-    """Check what `Moments.of` was given, all but the scale of the pixels."""
-    of_after = None if mix else channel_axis
-    x = channels_first(as_image(before, "before"), channel_axis, "before")
-    y = channels_first(as_image(after, "after"), of_after, "after")
-    if not mix:
-        x = x[None]
-    elif channel_axis is None:
-        raise ValueError("`mix` needs `channel_axis`, to know where the colours are.")
-    degrees = resolve_degree(varying, "varying"), resolve_degree(background, "background")
-    steps, gaps = resolve_steps(stride, "stride"), resolve_steps(dilation, "dilation")
-    windows = Windows.resolve(x.shape[1:], y.shape, size, steps, gaps)
-    of_x, of_y = windows.inside(x.shape[1:], y.shape)
-    counts = factors = None
-    if where is not None:
-        counts = resolve_where(where, np.shape(after), of_after)[..., *of_y]
-    if weights is not None:
-        factors = resolve_weights(weights, np.shape(after), of_after)[..., *of_y]
-    frames = windows.frames(x.shape[1:], y.shape)
-    model = Model(windows, len(x), degrees[0], max(degrees), frames, y.shape[-2:])
-    return Resolved(x[..., *of_x], y[..., *of_y], model, counts, factors, resolve_clip(clip, y.dtype))
-
-
-def resolve_where(where: ArrayLike, after: tuple[int, ...], channel_axis: int | None) -> NDArray[np.bool_]:
-    """Give `where` in the shape of `after`, colours in front."""
-    counts = as_real_array(where, "where")
-    if counts.dtype != np.bool_:
-        raise TypeError(f"`where` must be a bool array, True where a pixel counts, got dtype {counts.dtype}.")
-    return _as_large_as_after(counts, after, channel_axis, "where")
-
-
-def resolve_weights(
-    weights: ArrayLike, after: tuple[int, ...], channel_axis: int | None
-) -> NDArray[np.float64]:
-    """Give `weights` in the shape of `after`, colours in front."""
-    factors = as_real_array(weights, "weights").astype(np.float64)
-    if not (np.isfinite(factors).all() and (factors >= 0).all()):
-        raise ValueError("`weights` must be finite and not negative. Leave pixels out by a weight of 0.")
-    return _as_large_as_after(factors, after, channel_axis, "weights")
-
-
-def _as_large_as_after(
-    array: NDArray[Any], after: tuple[int, ...], channel_axis: int | None, name: str
-) -> NDArray[Any]:
-    try:
-        array = np.broadcast_to(array, after)
-    except ValueError:
-        raise ValueError(
-            f"`{name}` must broadcast to the shape of `after`, {after}, got {array.shape}."
-        ) from None
-    return channels_first(array, channel_axis, name)
-
-
-def resolve_clip(clip: Clip, dtype: np.dtype[Any]) -> tuple[float, float] | None:
-    """Give the values at and beyond which pixels of that type were cut off, if there are any."""
-    if clip is None:
-        return None
-    rule = "`clip` must be 'auto', (low, high) or None"
-    if isinstance(clip, str):
-        if clip != "auto":
-            raise ValueError(f"{rule}, got {clip!r}.")
-        return (np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype.kind in "iu" else None
-    if not isinstance(clip, tuple | list | np.ndarray) or not all(isinstance(end, Real) for end in clip):
-        raise TypeError(f"{rule}, got {clip!r}.")
-    if len(clip) != 2 or not clip[0] < clip[1]:
-        raise ValueError(f"`clip` must be (low, high) with low < high, got {clip!r}.")
-    return clip[0], clip[1]
-
-
-def _fold_count(order: int) -> int:
-    folds = _FOLDS
-    while folds > 1 and folds * order * order * 8 > _FOLD_BYTES:
-        folds //= 2
-    return folds
-
-
-@np.errstate(over="ignore", invalid="ignore")  # check_scale says it in words
 def measure(pair: Resolved) -> Moments:
     """Give the moments of a pair."""
-    x, y, model, *_ = pair
-    (kh, kw), order = model.windows.size, model.order
-    check_bytes(model.windows.size, order)
-    center = (*map(center_of, x), center_of(y))
-    sums = np.zeros((_fold_count(order), order, order))
-    left_out = dict.fromkeys(REASONS, 0)
-    count = 0
-    for plane in np.ndindex(y.shape[:-2]):
-        for planes in _Planes.of(pair, plane, center).phases():
-            count += planes.add_to(sums, left_out)
-    squares = np.diagonal(sums, axis1=1, axis2=2).sum(axis=0)
-    for channel, pixels in enumerate(x):
-        of_channel = squares[channel * kh * kw : (channel + 1) * kh * kw]
-        check_scale("before", pixels, center[channel], of_channel.max())
-    check_scale("after", y, center[-1], squares[-1])
-    by_position = bool(model.background or model.varying)
+    model = pair.model
     return Moments(
-        size=(kh, kw),
-        sums=sums,
-        center=center,
-        count=count,
-        left_out=left_out,
-        notes=notes_of(x, y),
+        size=model.windows.size,
+        **vars(sum_up(pair)),
+        notes=notes_of(pair.before, pair.after),
         stride=model.windows.stride,
         dilation=model.windows.dilation,
         channels=model.channels,
         background=model.background,
         varying=model.varying,
-        shape=model.shape if by_position else None,
+        shape=model.shape if model.background or model.varying else None,
     )
-
-
-def check_bytes(size: tuple[int, int], order: int) -> None:
-    """Refuse windows whose sums are too large."""
-    kh, kw = size
-    if order * order * 8 > _MOST_BYTES:
-        raise ValueError(
-            f"A window of {kh} x {kw} needs sums of {order * order / 2**27:.0f} GB, more than the "
-            f"{_MOST_BYTES >> 30} GB that are allowed. If `after` is scaled down, pass `stride` "
-            f"and `size`. Otherwise take a smaller size, or compare like parts of the pictures."
-        )
-
-
-def check_scale(name: str, image: NDArray[Any], center: float, square: float) -> None:
-    """Refuse floats whose squares leave the range of float64, where sums are infinite or zero."""
-    if image.dtype.kind != "f" or _LEAST_SQUARE <= square <= _LARGEST_SQUARE:
-        return
-    if not square <= _LARGEST_SQUARE:
-        raise ValueError(
-            f"`{name}` has pixels beyond 1e100 that count, whose squares are too large to sum. Make them "
-            f"NaN if they mark missing pixels; else divide the picture by a constant."
-        )
-    if np.any((image != center) & (np.abs(image - center) < 1e-100)):
-        raise ValueError(
-            f"`{name}` varies by less than 1e-100, whose squares are too small to sum. Multiply the picture "
-            f"by a constant."
-        )
-
-
-def center_of(image: NDArray[Any]) -> float:
-    """Give what is subtracted from all pixels, so that a large offset costs no digits."""
-    # Fixed for 8 bits, so that sums do not depend on the picture. Else the median of a sample, to a few
-    # digits, so that subtracting it is exact.
-    if image.dtype.itemsize == 1:
-        return 128.0 if image.dtype == np.uint8 else 0.0
-    h, w = image.shape[-2:]
-    sample = image[..., :: max(1, h // 64), :: max(1, w // 64)].astype(np.float64)
-    sample = sample[np.isfinite(sample)]
-    if sample.size == 0:
-        return 0.0
-    middle = float(np.median(sample))
-    step = 2.0 ** np.ceil(np.log2(max(np.abs(sample - middle).max(), abs(middle) * 2.0**-20, 1e-300)) - 4)
-    return float(np.round(middle / step) * step)
-
-
-def _blocks(shape: tuple[int, ...], where: NDArray[np.bool_] | None, folds: int) -> list[Slices]:
-    """Cut the picture into `folds` blocks that share out what `where` leaves of it. Some may be empty."""
-    spans = []  # of what is left: else one block may hold all of it (test_size_of_a_small_part)
-    for axis in (len(shape) - 2, len(shape) - 1):
-        inside = np.arange(shape[axis])
-        if where is not None and where.any():
-            inside = np.flatnonzero(where.any(axis=tuple(a for a in range(len(shape)) if a != axis)))
-        spans.append((int(inside[0]), int(inside[-1]) + 1))
-    height, width = (stop - start for start, stop in spans)
-    down = min(
-        (d for d in (1, 2, 4, 8, 16) if folds % d == 0),
-        key=lambda d: abs(np.log(d * d / folds * width / height)),
-    )
-    ys, xs = (
-        [0, *(start + (stop - start) * i // parts for i in range(1, parts)), n]
-        for (start, stop), parts, n in zip(spans, (down, folds // down), shape[-2:], strict=True)
-    )
-    return [(slice(*rows), slice(*columns)) for rows in pairwise(ys) for columns in pairwise(xs)]
-
-
-class _Planes(NamedTuple):
-    """Planes of a pair: `after` has the size of the places that the window has in those of `before`."""
-
-    before: NDArray[Any]  # (channels, h, w)
-    after: NDArray[Any]
-    where: NDArray[np.bool_] | None
-    weights: NDArray[np.float64] | None
-    model: Model
-    center: tuple[float, ...]
-    clip: tuple[float, float] | None
-
-    @classmethod
-    def of(cls, pair: Resolved, plane: tuple[int, ...], center: tuple[float, ...]) -> "_Planes":
-        """Take one plane of `after`, and those of `before` that made it."""
-        where, weights = (None if each is None else each[plane] for each in (pair.where, pair.weights))
-        before = np.moveaxis(pair.before, 0, -3)[plane]  # the channels beside rows and columns
-        return cls(before, pair.after[plane], where, weights, pair.model, center, pair.clip)
-
-    def phases(self) -> "Iterator[_Planes]":
-        """Give pairs whose taps are neighbours: every so many-th pixel of either is a pair of its own."""
-        size, stride, dilation = self.model.windows
-        if stride != NO_STEPS or dilation == NO_STEPS:
-            yield self
-            return
-        for first in product(range(dilation.rows), range(dilation.columns)):
-            every = slice(first[0], None, dilation.rows), slice(first[1], None, dilation.columns)
-            after = self.after[every]
-            if after.size:
-                of_before, of_after = (frame.of_part(first, dilation) for frame in self.model.frames)
-                rows, columns = len(after) + size[0] - 1, after.shape[1] + size[1] - 1
-                yield self._replace(
-                    before=self.before[:, *every][:, :rows, :columns],
-                    after=after,
-                    where=None if self.where is None else self.where[every],
-                    weights=None if self.weights is None else self.weights[every],
-                    model=self.model._replace(windows=Windows(size), frames=(of_before, of_after)),
-                )
-
-    def add_to(self, sums: NDArray[np.float64], left_out: dict[str, int]) -> int:
-        """Add ``sum weight z z^T`` over blocks to the sums of their folds; count what counts and what not.
-
-        A block is summed by lags, all of it (engine/lags.hpp), and the windows that do not count are taken
-        out again. Where those are many, or so large that taking them out costs digits, the windows that
-        count are summed one by one instead; so are all those of a stride, and those that have weights.
-        """
-        counts = self.counting(left_out)
-        blocks = _blocks(self.after.shape, self.where, len(sums))
-        sizes = [counts[block].size for block in blocks]
-        bad = [n - int(np.count_nonzero(counts[block])) for n, block in zip(sizes, blocks, strict=True)]
-        folds = [fold for fold, n in enumerate(sizes) if n > bad[fold]]
-        by_lag = self.model.windows == Windows(self.model.windows.size) and self.weights is None
-        most = max(1, _MATRIX_BYTES // sums[0].nbytes)
-        for i in range(0, len(folds), most):
-            some = folds[i : i + most]
-            mostly = [fold for fold in some if by_lag and bad[fold] <= _FEW * sizes[fold]]
-            mended = [fold for fold in mostly if bad[fold]]
-            by_lags = dict(zip(mostly, self._products(blocks, mostly), strict=True))
-            for fold, excess in zip(mended, self._products(blocks, mended, counts, among=False), strict=True):
-                left = by_lags[fold] - excess
-                if _keeps_digits(by_lags[fold], left):
-                    by_lags[fold] = left
-                else:
-                    del by_lags[fold]
-            for fold, products in by_lags.items():
-                sums[fold] += products
-            rest = [fold for fold in some if fold not in by_lags]
-            for fold, products in zip(rest, self._products(blocks, rest, counts), strict=True):
-                sums[fold] += products
-        return sum(sizes) - sum(bad)
-
-    def _products(
-        self,
-        blocks: list[Slices],
-        folds: list[int],
-        counts: NDArray[np.bool_] | None = None,
-        *,
-        among: bool = True,
-    ) -> NDArray[np.float64]:
-        """Give ``sum weight z z^T`` over some blocks: of all pixels, or of those that count or do not."""
-        order = self.model.order
-        products = np.empty((len(folds), order, order))
-        if folds:
-            some = [blocks[fold] for fold in folds]
-            corners = [(r.start, c.start, r.stop - r.start, c.stop - c.start) for r, c in some]
-            threads = resolve_threads(None, 3 * order * self.after.size)
-            degrees = self.model.varying, self.model.background
-            _engine.fill_moments(
-                self.before, self.after, corners, *self.model.windows, self.center, degrees,
-                self.model.frames, products, counts, among, self.weights, threads,
-            )  # fmt: skip
-        return products
-
-    def counting(self, left_out: dict[str, int]) -> NDArray[np.bool_]:
-        """Say which pixels count, and count the others in `left_out`, each under its first reason."""
-        counts = np.ones(self.after.shape, np.bool_)
-        rows = max(1, _ROWS_OF // max(1, self.after.shape[1]))
-        for top in range(0, len(counts), rows):
-            some = slice(top, top + rows)
-            self._leave_out(some, counts[some], left_out)
-        return counts
-
-    def _leave_out(self, some: slice, counts: NDArray[np.bool_], left_out: dict[str, int]) -> None:
-        def leave_out(reason: str, bad: NDArray[np.bool_]) -> None:
-            if bad.any():
-                left_out[reason] += int(np.count_nonzero(bad & counts))
-                np.logical_and(counts, ~bad, out=counts)
-
-        after = self.after[some]
-        size, stride, dilation = self.model.windows
-        top = some.start * stride.rows
-        before = self.before[:, top : top + (len(after) - 1) * stride.rows + reach(size, dilation)[0]]
-        if after.dtype.kind == "f":
-            leave_out("not finite", ~np.isfinite(after))
-        if before.dtype.kind == "f":
-            bad = ~np.isfinite(before).all(axis=0)
-            if bad.any():
-                leave_out("not finite", _any_in_window(bad, after.shape, self.model.windows))
-        if self.where is not None:
-            leave_out("masked", ~self.where[some])
-        if self.weights is not None:
-            leave_out("masked", self.weights[some] == 0)
-        if self.clip is not None:
-            leave_out("clipped low", after <= self.clip[0])
-            leave_out("clipped high", after >= self.clip[1])
-
-
-def which_count(pair: Resolved, plane: tuple[int, ...], left_out: dict[str, int]) -> NDArray[np.bool_]:
-    """Say which pixels of a plane of `after` count, and count the others in `left_out`."""
-    return _Planes.of(pair, plane, ()).counting(left_out)
-
-
-def _any_in_window(bad: NDArray[np.bool_], places: tuple[int, ...], windows: Windows) -> NDArray[np.bool_]:
-    for axis in (0, 1):
-        taps, step, gap = (each[axis] for each in windows)
-        lines = np.moveaxis(bad, axis, 0)
-        found = np.zeros((places[axis], lines.shape[1]), np.bool_)
-        for tap in range(taps):
-            found |= lines[tap * gap : tap * gap + (places[axis] - 1) * step + 1 : step]
-        bad = np.moveaxis(found, 0, axis)
-    return bad
-
-
-def _keeps_digits(products: NDArray[np.float64], left: NDArray[np.float64]) -> bool:
-    of_all, of_left = np.diagonal(products), np.diagonal(left)
-    return bool(of_all[-1] <= _LOSS * of_left[-1] and of_all[:-2].max() <= _LOSS * of_left[:-2].max())
 
 
 def _recentred(moments: Moments, new: tuple[float, ...]) -> NDArray[np.float64]:

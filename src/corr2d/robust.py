@@ -15,7 +15,8 @@ from .colours import Part
 from .correlate import correlate
 from .dtypes import as_image, channels_first
 from .kernel import Kernel
-from .moments import Clip, Moments, resolve_clip, resolve_weights, resolve_where
+from .moments import Moments
+from .pair import Clip, resolve_clip, resolve_weights, resolve_where
 from .solve.fit import centred
 from .windows import Windows
 

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .dtypes import as_image, channels_first
-from .moments import Clip, Moments, resolve_weights, resolve_where
+from .moments import Moments
+from .pair import Clip, resolve_weights, resolve_where
 from .peaks import Planes, common_part, find_peaks
 from .size import LARGEST, held_out_errors, largest_window
 from .solve.fit import centred, rounding_of

@@ -11,7 +11,8 @@ from .borders import Mode, Padding, resolve_mode, resolve_padding
 from .correlate import correlate
 from .dtypes import as_image, result_dtype
 from .kernel import Kernel
-from .moments import Clip, Moments
+from .moments import Moments
+from .pair import Clip
 from .position import Frame, degree_of, monomials, polynomial, shifted
 from .solve.background import Background
 from .solve.fit import Fit, least_squares

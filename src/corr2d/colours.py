@@ -1,5 +1,6 @@
 """Which colours of a pair make one kernel: all alike, each its own, or all of them each one of the result."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -80,7 +81,7 @@ class Colours:
             return [Part(x, channel, 0, True, *rest) for channel, *rest in of_each]
         return [Part(a, b, None, False, *rest) for a, (b, *rest) in zip(x, of_each, strict=True)]
 
-    def stacked(self, kernels: list[Kernel], notes: list[str]) -> Kernel:
+    def stacked(self, kernels: list[Kernel], notes: Iterable[str] = ()) -> Kernel:
         """Make one kernel with channels of those of the parts; one of all colours alike stays as it is."""
         if len(kernels) == 1 and self.way != "mix":
             return kernels[0].with_notes(*notes)

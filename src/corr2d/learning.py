@@ -1,7 +1,7 @@
 """learn(): pairs of pictures in, the kernel that made the one from the other out."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 from typing import Any
 
@@ -161,58 +161,81 @@ def learn(
         solve, sum=sum, nonnegative=nonnegative, symmetric=symmetric, support=support, ridge=ridge,
         smooth=smooth, rank=rank, family=family,
     )  # fmt: skip
+    resolve_loss(loss)
     moved = Aligned(pairs, where, weights, NO_SHIFT, ())
     if (wanted := resolve_shift(shift)) != NO_SHIFT:
         _check_steps(steps, gaps, background)
         moved = align(
             pairs, wanted, size=size, channel_axis=channel_axis, where=where, weights=weights, clip=clip
         )
-        pairs, where, weights = moved.pairs, moved.where, moved.weights
-
-    resolve_loss(loss)
     constrained = (
         any(given is not None for given in (sum, symmetric, support, weights, rank, family))
         or bool(nonnegative or ridge or smooth or mix or background)
         or loss != "squared"
     )
+    task = _Task(colours, options, moved.where, moved.weights, fit, loss, constrained)
+    if size is not None and loss == "squared":
+        return _shifted(colours.stacked(task.kernels(moved.pairs, size)), moved)
+    kept = [(as_image(x, "before"), as_image(y, "after")) for x, y in moved.pairs]
+    if size is not None:
+        return _shifted(colours.stacked(task.kernels(kept, size)), moved)
+    kernel = task.with_size_found(kept)
+    if moved.shift == NO_SHIFT and not mix and (steps, gaps) == (NO_STEPS, NO_STEPS):
+        kernel = kernel.with_notes(*_hint(kernel, kept, channel_axis=channel_axis, where=where, clip=clip))
+    return _shifted(kernel, moved)
 
-    asked = size
-    kept: list[Any] = [] if after is None else [(before, after)]  # pairs that are in memory anyhow
-    if size is None or loss != "squared":
-        pairs = kept = [(as_image(x, "before"), as_image(y, "after")) for x, y in pairs]
 
-    def measured(pair: _Pair, size: int | tuple[int, int] | None) -> list[Moments]:
-        return [part.moments(size=size, **options) for part in colours.parts(*pair, where, weights)]
+@dataclass(frozen=True)
+class _Task:
+    """What is to be found, whatever the pairs and the size."""
 
-    def measure(pairs: Iterable[_Pair], size: int | tuple[int, int] | None) -> list[Moments]:
+    colours: Colours
+    options: dict[str, Any]  # of `Moments.of`
+    where: ArrayLike | None
+    weights: ArrayLike | None
+    fit: Callable[[Moments], Kernel]
+    loss: Loss
+    constrained: bool  # more than least squares is asked for
+
+    def parts(self, pair: _Pair) -> list[Part]:
+        return self.colours.parts(*pair, self.where, self.weights)
+
+    def measured(self, pair: _Pair, size: int | tuple[int, int]) -> list[Moments]:
+        return [part.moments(size=size, **self.options) for part in self.parts(pair)]
+
+    def measure(self, pairs: Iterable[_Pair], size: int | tuple[int, int]) -> list[Moments]:
+        """Give the moments of each kernel."""
         # By map, not a generator, which would keep a pair while the next one is made
         # (test_one_pair_at_a_time).
-        total = reduce(_added, map(partial(measured, size=size), pairs), None)
+        total = reduce(_added, map(partial(self.measured, size=size), pairs), None)
         if total is None:
             raise ValueError(_NO_PAIR)
         return total
 
-    def kernels(size: int | tuple[int, int] | None) -> tuple[list[Kernel], list[str]]:
-        if size is None:
-            size = _told_size(kept, colours, steps, gaps)
-        if is_large(size, constrained=constrained):
-            parts = _in_step([colours.parts(*pair, where, weights) for pair in pairs])
-            large = [[part.resolved(size=size, **options) for part in some] for some in parts]
-            return [learn_large(some) for some in large], []
-        notes: list[str] = []
-        if size is None and kept:
-            found, notes = _choose(kept, colours, steps, gaps, measure)
-        else:
-            found = measure(pairs, size)
-        if loss == "squared":
-            return [fit(moments) for moments in found], notes
-        parts = _in_step([colours.parts(x, y, where, weights) for x, y in kept])
-        return [robust(found[0].size, some, loss, fit, **options) for some in parts], notes
+    def kernels(self, pairs: Iterable[_Pair], size: int | tuple[int, int]) -> list[Kernel]:
+        """Fit kernels of one size; only where it is large, or the loss is not squared, are all pairs kept."""
+        if is_large(size, constrained=self.constrained):
+            return [
+                learn_large([part.resolved(size=size, **self.options) for part in parts])
+                for parts in _in_step([self.parts(pair) for pair in pairs])
+            ]
+        if self.loss == "squared":
+            return [self.fit(moments) for moments in self.measure(pairs, size)]
+        parts_of_each = _in_step([self.parts(pair) for pair in pairs])
+        return [robust(size, parts, self.loss, self.fit, **self.options) for parts in parts_of_each]
 
-    kernel = colours.stacked(*kernels(size))
-    if asked is None and moved.shift == NO_SHIFT and not mix and (steps, gaps) == (NO_STEPS, NO_STEPS):
-        kernel = kernel.with_notes(*_hint(kernel, kept, channel_axis=channel_axis, where=where, clip=clip))
-    return _shifted(kernel, moved)
+    def with_size_found(self, pairs: list[tuple[NDArray[Any], NDArray[Any]]]) -> Kernel:
+        """Fit kernels of the size that the shapes tell, or else the pixels."""
+        if not pairs:
+            raise ValueError(_NO_PAIR)
+        stride, dilation = self.options["stride"], self.options["dilation"]
+        told = _told_size(pairs, self.colours, stride, dilation)
+        if told is not None:
+            return self.colours.stacked(self.kernels(pairs, told))
+        found, notes = _choose(pairs, self.colours, stride, dilation, self.measure)
+        if self.loss == "squared":
+            return self.colours.stacked([self.fit(moments) for moments in found], notes)
+        return self.colours.stacked(self.kernels(pairs, found[0].size), notes)
 
 
 def _check_steps(stride: Steps, dilation: Steps, background: int) -> None:

@@ -32,7 +32,7 @@ _LEAST_SCALE = 1e-9  # of the spread of `after`: without noise, rounding is not 
 
 
 def robust(
-    size: tuple[int, int],
+    size: int | tuple[int, int],
     parts: Sequence[Part],
     loss: Loss,
     fit: Callable[[Moments], Kernel],
@@ -49,7 +49,7 @@ def robust(
     """
     options = {**options, "size": size, "clip": clip}
     moments = reduce(add, (part.moments(**options) for part in parts))
-    windows = Windows(size, moments.stride, moments.dilation)
+    windows = Windows(moments.size, moments.stride, moments.dilation)
     kernel = fit(moments)
     for kind in ("huber", "tukey")[: 1 + (loss == "tukey")]:
         for _ in range(_MOST_PASSES):

@@ -109,12 +109,14 @@ def measure(side: int, k: int, budget: float, limits: Limits) -> list[Learned]:
     # The sums by lags alone, of floats: two pictures of which every second product is made (engine/lags.hpp).
     x, y = (picture.astype(np.float64) for picture in make_pair(side, k))
     y = np.ascontiguousarray(y[: side - k + 1, : side - k + 1])
+    nowhere = (0.0, 0.0, 0.0, 0.0)  # no monomials of the position
     sums, adds = np.empty((1, k * k + 2, k * k + 2)), (3 * k * k - 2 * k + 1) * y.size
 
     def by_lags(_: object) -> None:
         _engine.fill_moments(
-            x, y, [(0, 0, *y.shape)], (k, k), (1, 1), (1, 1), (0.0, 0.0), sums, None, True, 2
-        )
+            x, y, [(0, 0, *y.shape)], (k, k), (1, 1), (1, 1), (0.0, 0.0), (0, 0), (nowhere, nowhere), sums,
+            None, True, None, 2,
+        )  # fmt: skip
 
     # The limit counts operations of float32: of float64 the chip makes half as many.
     timing = compare(

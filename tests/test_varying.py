@@ -1,5 +1,7 @@
 """Kernels that vary across the picture."""
 
+import json
+
 import numpy as np
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
@@ -102,6 +104,49 @@ def test_a_blur_that_grows_to_the_right_is_better_followed():
     fixed, k = learn(x, y.astype(np.uint8), size=3), learn_varying(x, y.astype(np.uint8), size=3)
     assert k.noise < fixed.noise / 20
     np.testing.assert_allclose(k.at(60, 159).weights, soft, atol=1e-2)
+
+
+def test_saved_loaded_and_printed(tmp_path):
+    x, y, _ = varying_pair(1, (3, 3))
+    k = learn_varying(x, y, size=3)
+    k.save(tmp_path / "k.json")
+    loaded = VaryingKernel.load(tmp_path / "k.json")
+    np.testing.assert_array_equal(loaded(x), k(x))
+    np.testing.assert_array_equal(loaded.at(3, 4).stderr, k.at(3, 4).stderr)
+    assert repr(loaded) == repr(k)
+    assert repr(k).startswith("VaryingKernel 3 × 3, each tap a polynomial of degree 1 over 70 × 80 pixels\n")
+    stripes = np.tile(x[0], (40, 1))
+    untold = learn_varying(stripes, corr2d(stripes, np.ones((3, 3))))
+    untold.save(tmp_path / "k.json")
+    assert np.isinf(VaryingKernel.load(tmp_path / "k.json").at(10, 10).stderr).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"format": "corr2d kernel"}, '"format" must be "corr2d varying kernel".'),
+        ({"weights": [[[1.0]]]}, "`weights` must be finite, of 3, 6, 10 monomials"),
+        ({"levels": [1.0]}, "`levels` must be finite"),
+        ({"covariance": [[[[1.0]]]]}, "`covariance` must fit `weights`"),
+        ({"shape": [0, 3]}, "`shape` must be two positive integers"),
+        ({"more": 1}, "unknown key 'more'"),
+        ({"weights": None}, "`weights` must be finite"),
+        ({"noise": "much"}, "could not convert string"),
+    ],
+    ids=str,
+)
+def test_files_that_cannot_be_read(tmp_path, change, reason):
+    x, y, _ = varying_pair(1, (3, 3))
+    learn_varying(x, y, size=3).save(tmp_path / "k.json")
+    values = json.loads((tmp_path / "k.json").read_text()) | change
+    (tmp_path / "k.json").write_text(json.dumps(values))
+    with pytest.raises(ValueError, match="is not a kernel file that corr2d can read") as caught:
+        VaryingKernel.load(tmp_path / "k.json")
+    assert reason in str(caught.value)
+    del values["levels"]
+    (tmp_path / "k.json").write_text(json.dumps({**values, "format": "corr2d varying kernel"} | {"more": 1}))
+    with pytest.raises(ValueError, match=r"unknown key|missing"):
+        VaryingKernel.load(tmp_path / "k.json")
 
 
 def test_stripes_leave_bars_infinite():

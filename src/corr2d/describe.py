@@ -49,7 +49,7 @@ def describe(kernel: "Kernel") -> str:
         lines += ["  " + ", ".join(figures)] if figures else []
     lines += _shifted(kernel)
     if kernel.used is not None:
-        lines.append(f"from {kernel.used:,} pixels" + _left_out(kernel.left_out, kernel.used))
+        lines.append(f"from {kernel.used:,} pixels" + left_out_in_words(kernel.left_out, kernel.used))
     return "\n".join(lines + [f"note: {note}" for note in kernel.notes])
 
 
@@ -142,7 +142,8 @@ def _share(r2: float) -> str:
     return f"{r2:.{min(15, max(4, nines + 2))}f}"
 
 
-def _left_out(left_out: dict[str, int], used: int) -> str:
+def left_out_in_words(left_out: dict[str, int], used: int) -> str:
+    """Say how many pixels were left out, and why."""
     total = used + sum(left_out.values())
     parts = [f"{n:,} {reason} ({100 * n / total:.1f} %)" for reason, n in left_out.items() if n]
     return "; left out: " + ", ".join(parts) if parts else "; none left out"

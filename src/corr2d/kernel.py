@@ -1,12 +1,9 @@
 """Kernel: the value that learning ends in, and that users print, save, edit, load and call."""
 
-import json
 import os
 import sys
 from dataclasses import dataclass, field, fields, replace
-from math import isfinite
 from numbers import Integral
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +13,11 @@ from .borders import Mode, Padding, Pads, Steps, resolve_mode, resolve_padding, 
 from .correlate import corr2d, correlate
 from .describe import describe
 from .dtypes import as_image, as_real_array, as_weights, channels_first
-from .files import replace_file, stat_regular
-from .kernel_json import from_json, to_json
+from .kernel_json import load_values, save_values, with_header, without_header
 from .planning import Algorithm
 from .position import MOST, Frame, monomials, polynomial
 
-_FORMAT, _VERSION, _CONVENTION = "corr2d kernel", 1, "cross-correlation"
-_FILE_BYTES = 64 << 20
+_FORMAT = "corr2d kernel"
 _FURTHEST = 10**9  # pixels: times any sensible dilation, it stays within what the engine counts with
 _FIGURES = ("bias_stderr", "rmse", "noise", "r2", "condition", "rank")  # one, or one a channel
 
@@ -276,19 +271,16 @@ class Kernel:
 
         A figure that is not finite becomes None; one that is not known is left out.
         """
-        values = {f.name: _plain(value) for f in fields(self) if (value := getattr(self, f.name)) is not None}
-        return {"format": _FORMAT, "version": _VERSION, "convention": _CONVENTION, **values}
+        return with_header(
+            {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}, _FORMAT
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a JSON file that a person can read and edit; an existing file is replaced in one step.
 
         Raises OSError if it cannot be written.
         """
-        text = to_json(self.to_dict())
-        with replace_file(path) as file:
-            # File names that are no UTF-8 hold lone surrogates, which JSON can write as \udc80
-            # (test_surrogates).
-            file.write(text.encode(errors="backslashreplace"))
+        save_values(path, self.to_dict())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Kernel":
@@ -303,16 +295,7 @@ class Kernel:
         ValueError
             If it is no kernel file of this version, too large, or holds a number that is not finite.
         """
-        if stat_regular(path).st_size > _FILE_BYTES:
-            raise ValueError(
-                f"{os.fspath(path)!r} must be at most {_FILE_BYTES >> 20} MB to be a kernel file."
-            )
-        try:
-            return cls.from_dict(from_json(Path(path).read_bytes()))
-        except (ValueError, TypeError, RecursionError) as error:
-            raise ValueError(
-                f"{os.fspath(path)!r} is not a kernel file that corr2d can read: {error}"
-            ) from error
+        return load_values(path, cls.from_dict)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Kernel":
@@ -320,18 +303,7 @@ class Kernel:
 
         Raises TypeError or ValueError if a key is missing, unknown or of the wrong kind.
         """
-        values = dict(values)
-        for key, expected in (("format", _FORMAT), ("version", _VERSION), ("convention", _CONVENTION)):
-            if values.pop(key, None) != expected:
-                hint = (
-                    " A kernel of a true convolution must be turned by 180 degrees."
-                    if key == "convention"
-                    else ""
-                )
-                raise ValueError(f'"{key}" must be {json.dumps(expected)}.{hint}')
-        known = {f.name for f in fields(cls)}
-        if unknown := sorted(values.keys() - known):
-            raise ValueError(f"unknown key {unknown[0]!r}; the keys are {', '.join(sorted(known))}.")
+        values = without_header(values, _FORMAT, {f.name for f in fields(cls)})
         if values.get("weights") is None:
             raise ValueError('"weights" is missing.')
         for name in _FIGURES:
@@ -423,15 +395,3 @@ def _items(value: Any, name: str) -> list[tuple[Any, Any]]:
     if not isinstance(value, dict):
         raise TypeError(f"`{name}` must be a dict, got {value!r}.")
     return list(value.items())
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, dict):
-        return {key: _plain(v) for key, v in value.items()}
-    if isinstance(value, float) and not isfinite(value):
-        return None
-    return value

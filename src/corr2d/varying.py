@@ -1,6 +1,7 @@
 """Kernels that vary across the picture, as those of lenses and telescopes do."""
 
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, fields
 from math import sqrt
 from typing import Any
 
@@ -9,17 +10,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from .borders import Mode, Padding, resolve_mode, resolve_padding
 from .correlate import correlate
+from .describe import left_out_in_words
 from .dtypes import as_image, result_dtype
 from .kernel import Kernel
+from .kernel_json import load_values, save_values, with_header, without_header
 from .moments import Moments
 from .pair import Clip
-from .position import Frame, degree_of, monomials, polynomial, shifted
+from .position import MOST, Frame, degree_of, monomials, polynomial, shifted
 from .solve.background import Background
 from .solve.fit import Fit, least_squares
 from .solve.words import too_few
 
+_FORMAT = "corr2d varying kernel"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class VaryingKernel:
     """A kernel and bias that are polynomials of the position.
 
@@ -53,6 +58,35 @@ class VaryingKernel:
     rank: int
     left_out: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        weights, levels, covariance = (
+            np.array(value, np.float64) for value in (self.weights, self.levels, self.covariance)
+        )
+        covariance[np.isnan(covariance)] = np.inf  # as files have it
+        counts = [len(monomials(degree)) for degree in range(1, MOST + 1)]
+        if weights.ndim != 3 or len(weights) not in counts or not np.isfinite(weights).all():
+            raise ValueError(
+                f"`weights` must be finite, of {', '.join(map(str, counts))} monomials, kh and kw, got shape "
+                f"{weights.shape}."
+            )
+        if levels.ndim != 1 or len(levels) not in counts or not np.isfinite(levels).all():
+            raise ValueError(
+                f"`levels` must be finite, of {', '.join(map(str, counts))} monomials, got shape "
+                f"{levels.shape}."
+            )
+        if covariance.shape != (*weights.shape[1:], len(weights), len(weights)):
+            raise ValueError(
+                f"`covariance` must fit `weights`, {weights.shape}, got shape {covariance.shape}."
+            )
+        if len(self.shape) != 2 or not all(isinstance(n, int) and n > 0 for n in self.shape):
+            raise ValueError(f"`shape` must be two positive integers, got {self.shape!r}.")
+        frozen = {"weights": weights, "levels": levels, "covariance": covariance}
+        for name, array in frozen.items():
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+        object.__setattr__(self, "shape", tuple(self.shape))
+        object.__setattr__(self, "notes", tuple(self.notes))
 
     @classmethod
     def of(cls, moments: Moments) -> "VaryingKernel":
@@ -110,6 +144,42 @@ class VaryingKernel:
     def size(self) -> tuple[int, int]:
         """The kernel's (kh, kw)."""
         return self.weights.shape[-2], self.weights.shape[-1]
+
+    def __repr__(self) -> str:
+        (h, w), (kh, kw), degree = self.shape, self.size, degree_of(len(self.weights))
+        lines = [
+            f"VaryingKernel {kh} × {kw}, each tap a polynomial of degree {degree} over {h} × {w} pixels",
+            f"  noise {self.noise:.3g}, R² {self.r2:.6g}",
+            f"from {self.used:,} pixels" + left_out_in_words(self.left_out, self.used),
+            *(f"note: {note}" for note in self.notes),
+        ]
+        return "\n".join(lines)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a JSON file; an existing one is replaced in one step. Raises OSError if it cannot."""
+        save_values(path, with_header({f.name: getattr(self, f.name) for f in fields(self)}, _FORMAT))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "VaryingKernel":
+        """Read the file that `save` wrote.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If it is none of these, too large, or its parts do not fit each other.
+        """
+
+        def make(values: dict[str, Any]) -> "VaryingKernel":
+            names = {f.name for f in fields(cls)}
+            values = without_header(values, _FORMAT, names)
+            if missing := sorted(names - values.keys()):
+                raise ValueError(f'"{missing[0]}" is missing.')
+            figures = ("noise", "rmse", "r2")  # None where they are not finite
+            return cls(**values | {name: _number(values[name]) for name in figures})
+
+        return load_values(path, make)
 
     def at(self, y: float, x: float) -> Kernel:
         """Give the kernel, its bias and its error bars at one place, in pixels of `after`."""
@@ -226,6 +296,10 @@ def learn_varying(
         varying=degree,
     )  # fmt: skip
     return VaryingKernel.of(moments)
+
+
+def _number(value: Any) -> float:
+    return np.nan if value is None else float(value)
 
 
 def _of_position(moments: Moments, fit: Fit) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

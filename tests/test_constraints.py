@@ -109,6 +109,63 @@ def test_radial_taps_are_equal_where_they_are_equally_far():
     assert len(np.unique(ours.round(12))) == len(np.unique(y**2 + x**2))
 
 
+def padded_problem(before, after, size):
+    """Give the matrix of patches and ones, and the target, of a pair without border."""
+    windows = np.lib.stride_tricks.sliding_window_view(before.astype(float), size).reshape(after.size, -1)
+    return np.column_stack([windows, np.ones(after.size)]), after.ravel().astype(float)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"sum": 0.5}, {"nonnegative": True}, {"sum": 3, "nonnegative": True}], ids=str
+)
+def test_fixed_taps_stay_and_the_others_agree_with_a_general_solver(total, others):
+    options = total | others
+    rng = np.random.default_rng(3)
+    before = rng.integers(0, 255, (30, 34)).astype(np.uint8)
+    after = corr2d(before, rng.normal(size=(3, 3)), dtype=float) + rng.normal(size=(28, 32))
+    fixed = np.full((3, 3), np.nan)
+    fixed[0, 0], fixed[1, 2] = 0.7, 0.0
+    ours = learn(before, after, fixed=fixed, **options)
+    assert ours.size == (3, 3)
+    known = ~np.isnan(fixed)
+    np.testing.assert_array_equal(ours.weights[known], fixed[known])
+    assert (ours.stderr[known] == 0).all()
+    matrix, target = padded_problem(before, after, (3, 3))
+    taps = known.ravel()
+    free = np.append(~taps, True)
+    target = target - matrix[:, :-1][:, taps] @ fixed.ravel()[taps]
+    rules = []
+    if "sum" in options:
+        rules = [{"type": "eq", "fun": lambda w: w[:-1].sum() + 0.7 - options["sum"]}]
+    low = 0 if "nonnegative" in options else None
+    start = np.full(free.sum(), 0.1)
+    scale = np.abs(matrix[:, free]).max()
+
+    def error(w):
+        rest = (matrix[:, free] @ w - target) / scale
+        return rest @ rest, 2 * matrix[:, free].T @ rest / scale
+
+    truth = minimize(
+        error, start, jac=True, method="SLSQP", constraints=rules, options={"ftol": 1e-15, "maxiter": 1000},
+        bounds=[(low, None)] * (len(start) - 1) + [(None, None)],
+    ).x  # fmt: skip
+    np.testing.assert_allclose(ours.weights[~known], truth[:-1], atol=2e-4)
+
+
+def test_fixed_taps_with_symmetry_and_colours():
+    rng = np.random.default_rng(4)
+    before = rng.integers(0, 255, (30, 34, 2)).astype(np.uint8)
+    kernel = np.array([[1.0, 2, 1], [2, 7, 2], [1, 2, 1]])
+    after = corr2d(before.astype(float), np.stack([kernel, kernel])[None], channel_axis=-1)
+    fixed = np.full((3, 3), np.nan)
+    fixed[0, 0] = 1
+    ours = learn(before, after, fixed=fixed, symmetric="4-fold", channel_axis=-1, mix=True)
+    np.testing.assert_allclose(ours.weights, np.stack([kernel, kernel])[None], atol=1e-10)
+    assert (ours.stderr[0, :, ::2, ::2] == 0).all()
+    everything = learn(before[..., 0], before[1:-1, 1:-1, 0], fixed=kernel)
+    np.testing.assert_array_equal(everything.weights, kernel)
+
+
 def test_support_leaves_zeros_and_gives_the_size():
     kernel = np.array([[0, 1.0, 0, 0], [0.5, -2, 0.25, 0], [0, 1.5, 0, 0]])
     before, after = noisy_pair(kernel)
@@ -227,6 +284,27 @@ def test_a_plane_of_kernels_is_searched_where_it_is():
         ({"support": np.ones((2, 2), bool), "size": 3}, ValueError, r"must have the kernel's shape \(3, 3\)"),
         ({"support": np.zeros((3, 3), bool), "sum": 1}, ValueError, "leaves no tap"),
         ({"support": np.ones(3, bool)}, ValueError, "must have two axes"),
+        ({"fixed": np.ones(3)}, ValueError, "`fixed` must have two axes"),
+        ({"fixed": np.ones((2, 2)), "size": 3}, ValueError, r"`fixed` must have the kernel's shape \(3, 3\)"),
+        ({"fixed": np.full((3, 3), np.inf)}, ValueError, "`fixed` must hold finite numbers"),
+        ({"fixed": np.ones((3, 3)), "sum": 1}, ValueError, "leaves no tap"),
+        ({"fixed": -np.ones((3, 3)), "nonnegative": True}, ValueError, "`fixed` has a tap below zero"),
+        (
+            {"fixed": np.ones((3, 3)), "support": np.eye(3, dtype=bool)},
+            ValueError,
+            "`fixed` has a tap where `support` has none",
+        ),
+        (
+            {"fixed": np.arange(9.0).reshape(3, 3), "symmetric": "up-down"},
+            ValueError,
+            "`fixed` and `symmetric` contradict each other",
+        ),
+        (
+            {"fixed": np.where(np.eye(3), 2, np.nan), "sum": 1, "nonnegative": True},
+            ValueError,
+            "`fixed` taps leave -5.0 for those",
+        ),
+        ({"fixed": np.ones((3, 3)), "rank": 1}, ValueError, "not with `fixed`"),
     ],
     ids=str,
 )

@@ -56,6 +56,7 @@ def learn(
     nonnegative: bool = False,
     symmetric: Symmetry | Sequence[Symmetry] | None = None,
     support: ArrayLike | None = None,
+    fixed: ArrayLike | None = None,
     ridge: Strength = 0.0,
     smooth: Strength = 0.0,
     rank: int | None = None,
@@ -113,6 +114,8 @@ def learn(
         those equally far from the centre.
     support : (kh, kw) bool array, optional
         True where a tap may differ from zero. It gives the size.
+    fixed : (kh, kw) array, optional
+        The weights that are known, NaN for those to be found. It gives the size.
     ridge : float or "auto"
         How strongly taps are pulled towards zero, for pairs that say little: few pixels, much noise, a
         blurred `before`. No unit: 1 weighs as much as the contrast of `before` (`corr2d.solve.solve` has the
@@ -152,14 +155,14 @@ def learn(
     array([[ 1., -1.]])
     """
     pairs = _as_pairs(before, after, where=where, weights=weights)
-    if support is not None and size is None:
-        size = _size_of(support)
+    if size is None:
+        size = _size_of("support", support) or _size_of("fixed", fixed)
     colours = Colours.resolve(channel_axis, per_channel=per_channel, mix=mix)
     steps, gaps = resolve_steps(stride, "stride"), resolve_steps(dilation, "dilation")
     options: dict[str, Any] = {"stride": steps, "dilation": gaps, "clip": clip, "background": background}
     fit = partial(
-        solve, sum=sum, nonnegative=nonnegative, symmetric=symmetric, support=support, ridge=ridge,
-        smooth=smooth, rank=rank, family=family,
+        solve, sum=sum, nonnegative=nonnegative, symmetric=symmetric, support=support, fixed=fixed,
+        ridge=ridge, smooth=smooth, rank=rank, family=family,
     )  # fmt: skip
     resolve_loss(loss)
     moved = Aligned(pairs, where, weights, NO_SHIFT, ())
@@ -169,7 +172,7 @@ def learn(
             pairs, wanted, size=size, channel_axis=channel_axis, where=where, weights=weights, clip=clip
         )
     constrained = (
-        any(given is not None for given in (sum, symmetric, support, weights, rank, family))
+        any(given is not None for given in (sum, symmetric, support, fixed, weights, rank, family))
         or bool(nonnegative or ridge or smooth or mix or background)
         or loss != "squared"
     )
@@ -273,10 +276,12 @@ def _shifted(kernel: Kernel, moved: Aligned) -> Kernel:
     return replace(kernel, origin=(down, right), notes=notes)
 
 
-def _size_of(support: ArrayLike) -> tuple[int, int]:
-    shape = np.shape(support)
+def _size_of(name: str, given: ArrayLike | None) -> tuple[int, int] | None:
+    if given is None:
+        return None
+    shape = np.shape(given)
     if len(shape) != 2:
-        raise ValueError(f"`support` must have two axes (kh, kw), got shape {shape}.")
+        raise ValueError(f"`{name}` must have two axes (kh, kw), got shape {shape}.")
     return shape
 
 

@@ -243,7 +243,7 @@ class Moments:
     def solve(self, **constraints: Any) -> "Kernel":
         """Fit the kernel and bias of least squared error.
 
-        `constraints` are those of `corr2d.learn`: sum, nonnegative, symmetric, support, ridge, smooth,
+        `constraints` are those of `corr2d.learn`: sum, nonnegative, symmetric, support, fixed, ridge, smooth,
         rank, family.
         """
         from .solve import solve

@@ -28,6 +28,7 @@ def solve(
     nonnegative: bool = False,
     symmetric: Symmetry | Sequence[Symmetry] | None = None,
     support: ArrayLike | None = None,
+    fixed: ArrayLike | None = None,
     ridge: Strength = 0.0,
     smooth: Strength = 0.0,
     rank: int | None = None,
@@ -67,6 +68,8 @@ def solve(
         those equally far from the centre.
     support : (kh, kw) bool array, optional
         True where a tap may differ from zero.
+    fixed : (kh, kw) array, optional
+        The weights that are known, NaN for those to be found.
     ridge : float or "auto"
         How strongly taps are pulled towards zero (Hoerl & Kennard 1970). "auto": the strongest of 0 and half
         decades from 1e-10 to 1000 that predicts blocks of the picture left out of the fit as well as any;
@@ -97,7 +100,8 @@ def solve(
         raise ValueError("The kernel of these moments varies: use corr2d.VaryingKernel.of(moments).")
     mixed = True if moments.channels > 1 else None
     known: dict[str, Any] = {
-        "sum": sum, "nonnegative": nonnegative, "symmetric": symmetric, "support": support
+        "sum": sum, "nonnegative": nonnegative, "symmetric": symmetric, "support": support,
+        "fixed": fixed,
     }  # fmt: skip
     form = resolve_form(
         moments.size, rank=rank, family=family, ridge=ridge or None, smooth=smooth or None, mix=mixed, **known

@@ -1,4 +1,4 @@
-"""What a kernel is known to be before it is fitted: its sum, its signs, its symmetry, where it is zero.
+"""What a kernel is known to be before it is fitted: its sum, its signs, its symmetry, some of its taps.
 
 All but the signs leave a plane of kernels, ``start + basis @ u``, in which least squares is what it is
 without them. Signs are found by trying which taps are held at zero.
@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..dtypes import as_real_array
 from .fit import Fit, centred, rounding_of
 from .penalty import pulled, pulled_least_squares
 
@@ -26,9 +27,10 @@ class Constraints:
     """What `solve` was told of the kernel, checked against its size."""
 
     size: tuple[int, int]
-    sum: float | None
+    sum: float | None  # of the taps that are not fixed
     nonnegative: bool
-    groups: NDArray[np.bool_]  # (n, taps): taps of equal weight; a tap in none of them is zero
+    groups: NDArray[np.bool_]  # (n, taps): taps of equal weight; a tap in none of them is fixed
+    fixed: NDArray[np.float64]  # (taps,): the weights of those, and zeros
 
     @classmethod
     def resolve(
@@ -40,9 +42,10 @@ class Constraints:
         nonnegative: Any,
         symmetric: Any,
         support: ArrayLike | None,
+        fixed: ArrayLike | None = None,
     ) -> "Constraints | None":
         """Check what the user gave: None if there is no constraint."""
-        if sum is None and not nonnegative and symmetric is None and support is None:
+        if not nonnegative and all(given is None for given in (sum, symmetric, support, fixed)):
             return None
         if sum is not None and (not isinstance(sum, Real) or not isfinite(sum)):
             raise TypeError(f"`sum` must be a finite number, got {sum!r}.")
@@ -50,14 +53,27 @@ class Constraints:
             raise ValueError(
                 f"Taps that are not negative cannot sum to {sum}. Leave out `nonnegative` or `sum`."
             )
-        allowed = _resolve_support(support, size)
+        known = _known_taps(_resolve_support(support, size), _resolve_fixed(fixed, size))
+        if nonnegative and np.nanmin(known, initial=0) < 0:
+            raise ValueError("`fixed` has a tap below zero. Leave out `nonnegative`, or that tap.")
         labels = _equal_taps(size, symmetric)
-        groups = np.array([labels == label for label in np.unique(labels)])
-        groups = groups[(groups <= allowed).all(axis=1)]  # zero in one place is zero in all that are equal
-        groups = np.kron(np.eye(channels, dtype=np.bool_), groups)
-        if len(groups) == 0 and sum:
-            raise ValueError(f"`support` leaves no tap that could sum to {sum}.")
-        return cls(size, None if sum is None else float(sum), bool(nonnegative), groups)
+        groups = []
+        for label in np.unique(labels):
+            group = labels == label
+            values = np.unique(known[group & ~np.isnan(known)])
+            if len(values) > 1:
+                raise ValueError(f"`fixed` and `symmetric` contradict each other: equal taps are {values}.")
+            if len(values) == 0:
+                groups.append(group)
+            known[group] = values[0] if len(values) else 0
+        free = np.array(groups, np.bool_).reshape(-1, labels.size)
+        rest = 0.0 if sum is None else float(sum) - channels * float(known.sum())
+        if len(free) == 0 and abs(rest) > 1e-12 * max(abs(float(sum or 0)), np.abs(known).max()):
+            raise ValueError(f"`support` or `fixed` leaves no tap that could sum to {sum}.")
+        if nonnegative and sum is not None and rest < 0:
+            raise ValueError(f"`fixed` taps leave {rest} for those that are not negative to sum to.")
+        every = np.kron(np.eye(channels, dtype=np.bool_), free)
+        return cls(size, None if sum is None else rest, bool(nonnegative), every, np.tile(known, channels))
 
     @property
     def unknowns(self) -> int:
@@ -73,7 +89,7 @@ class Constraints:
         weights = 0 - fit.coefficients[:-2]
         if weights.min() < 0:
             # Where the pair leaves directions open, the smallest kernel of them may have negative taps.
-            fit = replace(fit, coefficients=_coefficients(total, values @ self.groups))
+            fit = replace(fit, coefficients=_coefficients(total, self.fixed + values @ self.groups))
         # A tap held at zero is as uncertain as it is without that.
         held = ~(free @ self.groups) & self.groups.any(axis=0)
         if held.any():
@@ -99,10 +115,10 @@ class Constraints:
         groups = self.groups[free].astype(np.float64)
         basis = (groups / np.sqrt(groups.sum(axis=1, keepdims=True))).T
         if self.sum is None or len(groups) == 0:
-            return np.zeros(self.groups.shape[1]), basis
+            return self.fixed, basis
         # All but the direction that changes the sum (Householder).
         slope = basis.sum(axis=0)
-        start = basis @ slope * (self.sum / (slope @ slope))
+        start = self.fixed + basis @ slope * (self.sum / (slope @ slope))
         reflector = slope.copy()
         reflector[0] += np.copysign(np.linalg.norm(slope), slope[0])
         reflector /= np.linalg.norm(reflector)
@@ -120,7 +136,8 @@ class Constraints:
         taps = groups.shape[1]
         gram = groups @ about_mean[:taps, :taps] @ groups.T
         gram += (rounding_of(total) or 1.0) * np.eye(len(gram))  # so that it has one answer
-        cross, sizes = groups @ about_mean[:taps, -1], groups.sum(axis=1)
+        cross = groups @ (about_mean[:taps, -1] - about_mean[:taps, :taps] @ self.fixed)
+        sizes = groups.sum(axis=1)
 
         def best(free: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
             """Give the weights of least error with all others zero, and the price of the sum."""
@@ -179,6 +196,24 @@ def _resolve_support(support: ArrayLike | None, size: tuple[int, int]) -> NDArra
     if allowed.shape != size:
         raise ValueError(f"`support` must have the kernel's shape {size}, got {allowed.shape}.")
     return allowed.ravel()
+
+
+def _resolve_fixed(fixed: ArrayLike | None, size: tuple[int, int]) -> NDArray[np.float64]:
+    if fixed is None:
+        return np.full(size[0] * size[1], np.nan)
+    taps = as_real_array(fixed, "fixed").astype(np.float64)
+    if taps.shape != size:
+        raise ValueError(f"`fixed` must have the kernel's shape {size}, got {taps.shape}.")
+    if np.isinf(taps).any():
+        raise ValueError("`fixed` must hold finite numbers, and NaN where a tap is to be found.")
+    return taps.ravel()
+
+
+def _known_taps(allowed: NDArray[np.bool_], fixed: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the weights of the taps that are known, NaN for the others."""
+    if np.any(~allowed & ~np.isnan(fixed) & (fixed != 0)):
+        raise ValueError("`fixed` has a tap where `support` has none. Leave it out of one of them.")
+    return np.where(allowed, fixed, 0.0)
 
 
 def _equal_taps(size: tuple[int, int], symmetric: Any) -> NDArray[np.intp]:

@@ -115,9 +115,8 @@ def padded_problem(before, after, size):
     return np.column_stack([windows, np.ones(after.size)]), after.ravel().astype(float)
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"sum": 0.5}, {"nonnegative": True}, {"sum": 3, "nonnegative": True}], ids=str
-)
+@pytest.mark.parametrize("others", [{}, {"nonnegative": True}], ids=str)
+@pytest.mark.parametrize("total", [{}, {"sum": 3}], ids=str)
 def test_fixed_taps_stay_and_the_others_agree_with_a_general_solver(total, others):
     options = total | others
     rng = np.random.default_rng(3)

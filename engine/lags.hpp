@@ -321,18 +321,17 @@ struct LagTile {
           n(round_up(columns, lanes_of<Kind>)),
           stride(round_up(n + pair.kw - 1, lanes_of<Kind>) + lanes_of<Kind>) {}
 
-    // The pixels of each plane with zeros beyond the block's columns, those of the plane, those of each target.
+    // The pixels of each plane with zeros beyond the block's columns, those of the plane, those of each target, and a row of ones.
     std::size_t bytes(const Pair& pair) const {
         return sizeof(typename Kind::Number) *
-               std::size_t(plane_count(pair) * (rows + pair.kh - 1) * (n + stride) + target_count(pair) * rows * n);
+               std::size_t(plane_count(pair) * (rows + pair.kh - 1) * (n + stride) + target_count(pair) * rows * n + n);
     }
 };
 
 template <class Kind>
 static std::size_t lags_bytes(const Pair& pair) {
     const LagTile<Kind> tile(pair, {0, 0, Kind::tile_rows, Kind::tile_columns});
-    const LagSums<double> sums(pair, nullptr);
-    return sizeof(typename Kind::Sum) * std::size_t(sums.by_tap()) + tile.bytes(pair);
+    return sizeof(typename Kind::Sum) * std::size_t(lag_count(pair)) + tile.bytes(pair);
 }
 
 template <class Kind>
@@ -343,11 +342,12 @@ static void add_lags(const Pair& pair, const Area& block, double* to_sums, char*
     const Targets<Kind> targets(pair);
     const LagTile<Kind> tile(pair, block);
     const std::ptrdiff_t n = tile.n;
-    const LagSums<double> sums(pair, to_sums);
     const LagSums<Sum> found(pair, reinterpret_cast<Sum*>(memory));
-    __builtin_memset(found.first, 0, std::size_t(sums.by_tap()) * sizeof(Sum));
-    Number* const narrow = reinterpret_cast<Number*>(found.first + sums.by_tap());
+    __builtin_memset(found.first, 0, std::size_t(lag_count(pair)) * sizeof(Sum));
+    Number* const narrow = reinterpret_cast<Number*>(found.first + lag_count(pair));
     Number *const wide = narrow + planes * rows * n, *const target = wide + planes * rows * tile.stride;
+    Number* const ones = target + targets.count * block.rows * n;
+    for (std::ptrdiff_t j = 0; j < n; ++j) ones[j] = 1;
     const auto narrow_row = [&](std::ptrdiff_t p, std::ptrdiff_t r) { return narrow + (p * rows + r) * n; };
     const auto wide_row = [&](std::ptrdiff_t p, std::ptrdiff_t r) { return wide + (p * rows + r) * tile.stride; };
     const auto target_row = [&](std::ptrdiff_t t, std::ptrdiff_t r) { return target + (t * block.rows + r) * n; };
@@ -381,22 +381,15 @@ static void add_lags(const Pair& pair, const Area& block, double* to_sums, char*
             }
         }
     }
-    for (std::ptrdiff_t i = 0; i < sums.by_tap(); ++i) sums.first[i] += total<Kind>(found.first[i]);
-    for (std::ptrdiff_t p = 0; p < planes; ++p) {
-        double all = 0;
-        for (std::ptrdiff_t i = 0; i < block.rows * n; ++i) all += double(narrow_row(p, 0)[i]);
-        sums.of_plane(p) += all;
-    }
-    for (std::ptrdiff_t t = 0; t < targets.count; ++t) {
-        double all = 0;
-        for (std::ptrdiff_t i = 0; i < block.rows * n; ++i) all += double(target_row(t, 0)[i]);
-        sums.of_target(t) += all;
-        for (std::ptrdiff_t s = 0; s < targets.count; ++s) {
-            double products = 0;
-            for (std::ptrdiff_t i = 0; i < block.rows * n; ++i) products += double(target_row(t, 0)[i]) * double(target_row(s, 0)[i]);
-            sums.of_targets(t, s) += products;
+    for (std::ptrdiff_t r = 0; r < block.rows; ++r) {
+        const auto add = [&](const Number* row, const Number* other, Sum& sum) { add_products<Kind, 1, 1>(&row, other, 1, n, &sum, 1); };
+        for (std::ptrdiff_t p = 0; p < planes; ++p) add(narrow_row(p, r), ones, found.of_plane(p));
+        for (std::ptrdiff_t t = 0; t < targets.count; ++t) {
+            add(target_row(t, r), ones, found.of_target(t));
+            for (std::ptrdiff_t s = 0; s < targets.count; ++s) add(target_row(t, r), target_row(s, r), found.of_targets(t, s));
         }
     }
+    for (std::ptrdiff_t i = 0; i < lag_count(pair); ++i) to_sums[i] += total<Kind>(found.first[i]);
 }
 
 // For m lines of a picture, each `length` + shifts - 1 long: products(i, j, s) = sum over t < length of line i[t] * line j[t + s],

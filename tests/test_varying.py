@@ -156,6 +156,16 @@ def test_stripes_leave_bars_infinite():
     assert "directions of kernels that vary" in k.notes[0]
 
 
+def test_what_is_not_known_is_infinite():
+    constant = learn_varying(np.ones((30, 30)), np.ones((30, 30)), size=3)
+    assert np.isinf(constant.at(1, 1).stderr).all()
+    x = np.random.default_rng(0).random((4, 6))  # 15 pixels, 3 kernels of 4 taps and 3 levels
+    exact = learn_varying(x, x[1:, 1:] ** 2)
+    assert exact.rank == 12
+    assert np.isinf(exact.noise)
+    assert np.isinf(exact.at(1, 1).stderr).all()
+
+
 def test_refusals():
     x, y, _ = varying_pair(1, (3, 3))
     with pytest.raises(ValueError, match="`degree` must be 1 to 3, got 0"):

@@ -73,7 +73,12 @@ def robust(
         noise=np.full(np.shape(kernel.noise), scale),
         used=moments.count,
         left_out=moments.left_out,
-    ).with_notes(f"{far} pixels ({100 * far / len(u):.2g} %) are more than 3 standard deviations off.")
+    ).with_notes(_far_off(far, len(u)))
+
+
+def _far_off(far: int, count: int) -> str:
+    which = "1 pixel is" if far == 1 else f"{far} pixels ({100 * far / count:.2g} %) are"
+    return f"{which} more than 3 standard deviations off."
 
 
 def resolve_loss(loss: Any) -> None:

@@ -109,7 +109,9 @@ class VaryingKernel:
             raise ValueError(too_few(moments.size, moments.count, moments.left_out, unknowns))
         background = Background.of(moments.total, beside)
         fit = least_squares(background.left)
-        weights, covariance = _of_position(moments, fit)
+        freedom = moments.count - fit.rank - beside - 1
+        variance = fit.squared_error / freedom if freedom > 0 else np.inf
+        weights, covariance = _of_position(moments, fit, variance)
         found = 0 - fit.coefficients[:-2]
         coefficients = background.coefficients(found)
         levels = np.append(-fit.coefficients[-2] - coefficients @ background.mean, coefficients)
@@ -117,8 +119,6 @@ class VaryingKernel:
         levels[: len(weights)] -= moments.center[0] * weights.sum(axis=(1, 2))
 
         amount, last = moments.total[-2, -2], moments.total[-1]
-        freedom = moments.count - fit.rank - beside - 1
-        variance = fit.squared_error / freedom if freedom > 0 else np.inf
         spread = float(last[-1] - last[-2] ** 2 / amount)
         notes = list(moments.notes)
         if fit.rank < fit.free:
@@ -130,7 +130,7 @@ class VaryingKernel:
             weights=weights,
             levels=levels,
             shape=moments.shape,
-            covariance=covariance * variance,
+            covariance=covariance,
             noise=sqrt(variance),
             rmse=sqrt(fit.squared_error / amount),
             r2=1 - fit.squared_error / spread if spread > 0 else np.nan,
@@ -302,8 +302,10 @@ def _number(value: Any) -> float:
     return np.nan if value is None else float(value)
 
 
-def _of_position(moments: Moments, fit: Fit) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give weights and covariances (over the noise's variance) as polynomials of the result's position."""
+def _of_position(
+    moments: Moments, fit: Fit, variance: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give weights and covariances as polynomials of the result's position, for noise of that variance."""
     kh, kw = moments.size
     count = len(monomials(moments.varying))
     found = (0 - fit.coefficients[:-2]).reshape(count, kh, kw)
@@ -313,7 +315,8 @@ def _of_position(moments: Moments, fit: Fit) -> tuple[NDArray[np.float64], NDArr
         change = shifted(moments.varying, *moments.offset_of(v, u))
         weights[:, v, u] = change.T @ found[:, v, u]
         of_tap = entries[:, v, u]
-        covariance[v, u] = change.T @ fit.inverse[np.ix_(of_tap, of_tap)] @ change
-        if fit.untold[of_tap].any():
+        if np.isinf(variance) or fit.untold[of_tap].any():
             covariance[v, u] = np.inf
+        else:
+            covariance[v, u] = variance * (change.T @ fit.inverse[np.ix_(of_tap, of_tap)] @ change)
     return weights, covariance

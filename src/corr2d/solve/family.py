@@ -170,7 +170,7 @@ class Family:
     sum: float | None
 
     @classmethod
-    def resolve(cls, size: tuple[int, int], family: Any, sum: float | None) -> "Family":  # noqa: A002
+    def resolve(cls, size: tuple[int, int], family: Any, sum: float | None) -> "Family":  # noqa: A002 (the word)
         """Check what the user gave."""
         rule = f"`family` must be one of {', '.join(map(repr, FAMILIES))}, got {family!r}."
         if not isinstance(family, str):

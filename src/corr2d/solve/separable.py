@@ -35,7 +35,7 @@ class Separable:
     sum: float | None
 
     @classmethod
-    def resolve(cls, size: tuple[int, int], rank: Any, sum: float | None) -> "Separable | None":  # noqa: A002
+    def resolve(cls, size: tuple[int, int], rank: Any, sum: float | None) -> "Separable | None":  # noqa: A002 (the word)
         """Check what the user gave: None if every kernel of this size is of that rank."""
         if not isinstance(rank, Integral):
             raise TypeError(f"`rank` must be a positive integer, got {rank!r}.")

@@ -5,6 +5,7 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
 from corr2d import Kernel, Moments, corr2d, learn
+from corr2d.solve.background import Background
 
 BLUR = np.outer([1, 2, 1], [1, 2, 1]) / 16
 TRUE = {1: [3.0, -7.0], 2: [3.0, -7.0, 2.0, 5.0, -4.0], 3: [3, -7, 2, 5, -4, 1, -2, 8, 6.0]}
@@ -208,3 +209,18 @@ def test_weights_that_have_no_meaning(bad):
         learn(photo(), photo(), size=3, weights=np.ones((3, 3)))
     with pytest.raises(ValueError, match="`weights` belongs to one pair"):
         learn([(photo(), photo())], weights=np.ones((70, 90)))
+
+
+@pytest.mark.parametrize("degree", [1, 2])
+def test_what_is_taken_out_of_the_folds_is_what_is_taken_out_of_their_sum(degree):
+    rng = np.random.default_rng(6)
+    x = photo()
+    where = np.ones(x.shape, bool)
+    where[:30, :50] = False  # so that the monomials have a mean
+    moments = Moments.of(x, rng.normal(size=x.shape), size=3, background=degree, where=where)
+    background = Background.of(moments.total, len(TRUE[degree]))
+    assert np.abs(background.mean).max() > 0.05
+    folds = background.without(moments.sums)
+    assert len(folds) == len(moments.sums)
+    scale = np.abs(background.left).max()
+    np.testing.assert_allclose(folds.sum(axis=0), background.left, rtol=0, atol=1e-12 * scale)

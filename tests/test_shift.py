@@ -526,3 +526,13 @@ def test_what_learn_refuses_find_shift_refuses(noise):
     )
     assert "`where` must be a bool array" in message(TypeError, find_shift, noise, noise, where=noise)
     assert "`before` is a MaskedArray" in message(TypeError, find_shift, np.ma.array(noise), noise)
+
+
+def test_weights_are_moved_with_the_pixels(noise):
+    after = np.roll(noise, (5, -7), axis=(0, 1))
+    after[40:60, 30:50] = 9
+    weights = np.ones(noise.shape)
+    weights[40:60, 30:50] = 0
+    found = learn(noise, after, size=3, shift=(5, -7), weights=weights)
+    np.testing.assert_allclose(found.weights, np.pad([[1.0]], 1), atol=1e-9)
+    assert found.left_out["masked"] == 20 * 20

@@ -184,3 +184,26 @@ def test_refusals():
         learn_varying(x, y, size=3)(x[:-1])
     with pytest.raises(ValueError, match="unknowns"):
         learn_varying(x[:7, :7], y[:7, :7], size=3)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_a_tap_lies_where_its_pixel_does(stride):
+    # z made by hand: each window times the place of each of its pixels, in pixels of `after`.
+    rng = np.random.default_rng(0)
+    x, y = (
+        rng.integers(0, 255, (23, 26)).astype(np.uint8),
+        rng.normal(size=(-(-23 // stride), -(-26 // stride))),
+    )
+    moments = Moments.of(x, y, size=(5, 3), stride=stride, varying=1)
+    (h, w), rows = y.shape, []
+    down = (2 * np.arange(23) / stride + 1 - h) / h
+    along = (2 * np.arange(26) / stride + 1 - w) / w
+    planes = (x - 128.0) * np.array([np.ones((23, 26)), down[:, None] + 0 * along, 0 * down[:, None] + along])
+    for i, j in np.ndindex(y.shape):
+        top, left = i * stride - 2, j * stride - 1
+        if 0 <= top <= 23 - 5 and 0 <= left <= 26 - 3:
+            window = planes[:, top : top + 5, left : left + 3].ravel()
+            rows.append([*window, down[i * stride], along[j * stride], 1, y[i, j] - moments.center[-1]])
+    z = np.array(rows)
+    assert moments.count == len(z)
+    np.testing.assert_allclose(moments.total, z.T @ z, rtol=0, atol=1e-12 * np.abs(z.T @ z).max())

@@ -149,7 +149,7 @@ def cli() -> None:
 @_STRIDE
 @_DILATION
 @click.option(
-    "--shift", type=_Shift(), default=(0, 0),
+    "--shift", type=_Shift(), default=(0, 0), metavar="auto|ROWS,COLUMNS",
     help="By how much AFTER lies further down and right, as --shift=-3,12; or auto, which finds it.",
 )  # fmt: skip
 @click.option("--per-channel", is_flag=True, help="One kernel for each colour, in place of one for all.")
@@ -206,8 +206,8 @@ def learn(
     AFTER at the ends of their range, where the filter's result was cut off, are left out and counted.
 
     Several pairs are named in turn, BEFORE1 AFTER1 BEFORE2 AFTER2; or BEFORE and AFTER are folders, in which
-    pictures of the same name are a pair. One pair is in memory at a time with --size, and all without it
-    or with another --loss.
+    pictures of the same name are a pair. One pair is in memory at a time with --size, and all without it,
+    with another --loss or with --shift auto.
     """
     if len(pictures) % 2:
         raise click.UsageError(

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard engine/*)
 
-.PHONY: demo test lint pictures bench bench-learn bench-peers sanitize clean
+.PHONY: demo test lint pictures simulate bench bench-learn bench-peers sanitize clean
 
 demo: .venv/demo  ## find a filter from two pictures, and run it on a third
 	$(BIN)/python examples/demo.py
@@ -18,6 +18,9 @@ lint: .venv/lint  ## style and types
 
 pictures: .venv/demo  ## draw the pictures of the pages again
 	$(BIN)/python docs/pictures.py
+
+simulate: .venv/simulate  ## simulate thousands of pairs, and write the tables of docs/trust.md
+	$(BIN)/python -m simulations
 
 bench: .venv/bench  ## measure against peers, and write the README's table
 	$(BIN)/python benchmarks/bench.py
@@ -62,6 +65,10 @@ clean:
 
 .venv/lint: .venv/pip $(SOURCES)
 	$(BIN)/pip install --quiet --editable . --group lint
+	touch $@
+
+.venv/simulate: .venv/pip $(SOURCES)
+	$(BIN)/pip install --quiet --editable . --group simulate
 	touch $@
 
 .venv/bench: .venv/pip $(SOURCES)

@@ -103,6 +103,12 @@ def test_kernels_are_equal_by_content():
         {"left_out": {"masked": 1}},
         {"family": "disk"},
         {"parameters": {"radius": (1.0, 0.5)}},
+        {"errors": "white"},
+        {"measures": {"sum": (1.0, 0.5)}},
+        {"name": "disk"},
+        {"verdict": "a convolution"},
+        {"evidence": {"residual": 1.0}},
+        {"curve": [[0.0, 0.0], [1.0, 2.0]]},
     ],
     ids=str,
 )
@@ -217,6 +223,22 @@ BAD = {
     "notes text": ({"notes": "abc"}, TypeError, "`notes` must be texts, got 'abc'."),
     "notes number": ({"notes": [1]}, TypeError, "`notes` must hold texts, got 1."),
     "provenance": ({"provenance": {"a": 1}}, TypeError, "`provenance` must hold texts, got 1."),
+    "verdict": ({"verdict": 1}, TypeError, "`verdict` must hold texts, got 1."),
+    "measures alone": (
+        {"measures": {"sum": 1.0}},
+        TypeError,
+        "`measures` must hold (value, standard error) of 'sum', got 1.0.",
+    ),
+    "evidence text": (
+        {"evidence": {"residual": "much"}},
+        TypeError,
+        "`evidence` must hold numbers, got 'much' of 'residual'.",
+    ),
+    "curve of one point": (
+        {"curve": [[0.0, 1.0]]},
+        ValueError,
+        "`curve` must be finite and of shape (n, 2), n at least 2, got (1, 2).",
+    ),
 }
 
 
@@ -546,8 +568,8 @@ def written(**changes):
 
 
 HINT = " A kernel of a true convolution must be turned by 180 degrees."
-KEYS = "background, bias, bias_stderr, condition, family, left_out, noise, notes, origin, parameters, "
-KEYS += "provenance, r2, rank, rmse, stderr, used, weights"
+KEYS = "background, bias, bias_stderr, condition, curve, errors, evidence, family, left_out, measures, name, "
+KEYS += "noise, notes, origin, parameters, provenance, r2, rank, rmse, stderr, used, verdict, weights"
 NUMBERS = "must hold real numbers of at most 64 bits, got dtype"
 FILES = {
     "empty": (b"", "Expecting value: line 1 column 1 (char 0)"),

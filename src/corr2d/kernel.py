@@ -3,7 +3,8 @@
 import os
 import sys
 from dataclasses import dataclass, field, fields, replace
-from numbers import Integral
+from math import nan
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -58,11 +59,26 @@ class Kernel:
         Ratio of the largest to the smallest singular value of the windows; infinite where `rank` is not full.
     rank : int or (channels,) array
         How many directions in kernel space the pair determines, at most kh * kw.
+    errors : {"white", "blocks"}
+        What the standard errors assume of the noise: "white", that it differs from pixel to pixel without any
+        likeness; "blocks", only that far parts of the picture have nothing to do with each other.
+    measures : dict
+        What the weights come to, each as (value, standard error): "sum"; "center_y" and "center_x", of mass,
+        in pixels from the origin; "width", the root mean square distance from there, along one axis.
     family : str
         The shape that the weights were fitted as (`corr2d.families`), if they were.
+    name : str
+        The known filter that the weights are, as far as the pair can tell.
     parameters : dict
-        That shape's, each as (value, standard error): floats, or (channels,) arrays. Lengths in pixels,
-        angles in degrees.
+        Those of the family or the name, each as (value, standard error): floats, or (channels,) arrays.
+        Lengths in pixels, angles in degrees.
+    verdict : str
+        What made `after` of `before`, as far as the pair can tell.
+    evidence : dict
+        The figures that the verdict rests on.
+    curve : (n, 2) array
+        The tone curve that followed the filter, if one did: what it made (second column) of the results of
+        the filter (first column).
     notes : tuple of str
         What a reader should know, in words.
     provenance : dict
@@ -95,8 +111,14 @@ class Kernel:
     left_out: dict[str, int] = field(default_factory=dict)
     condition: Any = None
     rank: Any = None
+    errors: str | None = None
+    measures: dict[str, tuple[Any, Any]] | None = None
     family: str | None = None
+    name: str | None = None
     parameters: dict[str, tuple[Any, Any]] | None = None
+    verdict: str | None = None
+    evidence: dict[str, float] | None = None
+    curve: Any = None
     notes: tuple[str, ...] = ()
     provenance: dict[str, str] = field(default_factory=dict)
     background: Any = None
@@ -127,9 +149,14 @@ class Kernel:
             _text(reason, "left_out"): _count(n, "left_out")
             for reason, n in _items(self.left_out, "left_out")
         }
-        if self.family is not None:
-            _text(self.family, "family")
-        frozen["parameters"] = None if self.parameters is None else _parameters(self.parameters, channels)
+        for name in ("errors", "family", "name", "verdict"):
+            if getattr(self, name) is not None:
+                _text(getattr(self, name), name)
+        for name in ("measures", "parameters"):
+            given = getattr(self, name)
+            frozen[name] = None if given is None else _parameters(given, channels, name)
+        frozen["evidence"] = None if self.evidence is None else _evidence(self.evidence)
+        frozen["curve"] = _curve(self.curve)
         if not isinstance(self.notes, tuple | list):
             raise TypeError(f"`notes` must be texts, got {self.notes!r}.")
         frozen["notes"] = tuple(_text(note, "notes") for note in self.notes)
@@ -362,21 +389,40 @@ def _figures(value: Any, shape: tuple[int, ...], name: str) -> Any:
     return array if shape else array.item()
 
 
-def _parameters(value: Any, shape: tuple[int, ...]) -> dict[str, tuple[Any, Any]]:
+def _parameters(value: Any, shape: tuple[int, ...], of: str) -> dict[str, tuple[Any, Any]]:
     """Give each with its standard error, infinite where that is None."""
     found = {}
-    for name, pair in _items(value, "parameters"):
+    for name, pair in _items(value, of):
         if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise TypeError(f"`parameters` must hold (value, standard error) of {name!r}, got {pair!r}.")
+            raise TypeError(f"`{of}` must hold (value, standard error) of {name!r}, got {pair!r}.")
         figure = _figures(pair[0], shape, "parameters")
         if figure is None or not np.isfinite(figure).all():
-            raise ValueError(f"`parameters` must hold finite values, got {pair[0]!r} of {name!r}.")
+            raise ValueError(f"`{of}` must hold finite values, got {pair[0]!r} of {name!r}.")
         error = _figures(np.full(shape, np.inf) if pair[1] is None else pair[1], shape, "stderr")
         for array in (figure, error):
             if isinstance(array, np.ndarray):
                 array.flags.writeable = False
-        found[_text(name, "parameters")] = (figure, error)
+        found[_text(name, of)] = (figure, error)
     return found
+
+
+def _evidence(value: Any) -> dict[str, float]:
+    """Give figures by name, NaN where one is None."""
+    found = {}
+    for name, figure in _items(value, "evidence"):
+        if figure is not None and (not isinstance(figure, Real) or isinstance(figure, bool)):
+            raise TypeError(f"`evidence` must hold numbers, got {figure!r} of {name!r}.")
+        found[_text(name, "evidence")] = nan if figure is None else float(figure)
+    return found
+
+
+def _curve(value: Any) -> Any:
+    if value is None:
+        return None
+    array = np.array(as_real_array(value, "curve"), np.float64)
+    if array.ndim != 2 or array.shape[1] != 2 or len(array) < 2 or not np.isfinite(array).all():
+        raise ValueError(f"`curve` must be finite and of shape (n, 2), n at least 2, got {array.shape}.")
+    return array
 
 
 def _count(value: Any, name: str) -> int:

@@ -569,7 +569,10 @@ def written(**changes):
 
 HINT = " A kernel of a true convolution must be turned by 180 degrees."
 KEYS = "background, bias, bias_stderr, condition, curve, errors, evidence, family, left_out, measures, name, "
-KEYS += "noise, notes, origin, parameters, provenance, r2, rank, rmse, stderr, used, verdict, weights"
+KEYS += (
+    "noise, notes, origin, parameters, provenance, r2, rank, response_stderr, rmse, stderr, used, verdict, "
+)
+KEYS += "weights"
 NUMBERS = "must hold real numbers of at most 64 bits, got dtype"
 FILES = {
     "empty": (b"", "Expecting value: line 1 column 1 (char 0)"),

@@ -12,7 +12,8 @@ from .kernel import Kernel
 from .moments import Moments, measure
 from .pair import Resolved, resolve_pair, resolve_weights, resolve_where
 
-_FIGURES = ("bias", "stderr", "bias_stderr", "rmse", "noise", "r2", "condition", "rank", "background")
+_FIGURES = ("bias", "stderr", "bias_stderr", "rmse", "noise", "r2", "condition", "rank")
+_ARRAYS = {"background": 1, "response_stderr": 2}  # figures with axes of their own
 
 
 @dataclass(frozen=True)
@@ -88,14 +89,14 @@ class Colours:
         kh, kw = kernels[0].size
         taps = (-1, kh, kw) if self.way == "mix" else (kh, kw)
         figures: dict[str, Any] = {"weights": np.stack([k.weights.reshape(taps) for k in kernels])}
-        for name in _FIGURES:
+        for name in (*_FIGURES, *_ARRAYS):
             each = [getattr(kernel, name) for kernel in kernels]
-            if each[0] is None:
+            if any(value is None for value in each):
                 continue
             if name == "stderr":
                 figures[name] = np.stack([np.reshape(value, taps) for value in each])
             else:
-                ndim = int(name == "background")
+                ndim = _ARRAYS.get(name, 0)
                 figures[name] = np.stack([np.reshape(v, np.shape(v)[np.ndim(v) - ndim :]) for v in each])
         left_out = {
             reason: sum(k.left_out.get(reason, 0) for k in kernels)

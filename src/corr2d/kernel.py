@@ -17,6 +17,7 @@ from .dtypes import as_image, as_real_array, as_weights, channels_first
 from .kernel_json import load_values, save_values, with_header, without_header
 from .planning import Algorithm
 from .position import MOST, Frame, monomials, polynomial
+from .response import COLUMNS, ROWS, response
 
 _FORMAT = "corr2d kernel"
 _FURTHEST = 10**9  # pixels: times any sensible dilation, it stays within what the engine counts with
@@ -45,6 +46,9 @@ class Kernel:
         Standard error of each weight, infinite where the pair does not determine it.
     bias_stderr : float or (channels,) array
         Standard error of the bias.
+    response_stderr : (17, 33) or (channels, 17, 33) array
+        Standard error of the frequency response (`response`): rows at y = 0, 1/32, … 1/2, columns at x =
+        -1/2, … 1/2 cycles per pixel. Infinite where the pair leaves it open.
     rmse : float or (channels,) array
         Root mean square of what the kernel does not explain, in units of `after`.
     noise : float or (channels,) array
@@ -104,6 +108,7 @@ class Kernel:
     origin: tuple[int, int] | None = None
     stderr: Any = None
     bias_stderr: Any = None
+    response_stderr: Any = None
     rmse: Any = None
     noise: Any = None
     r2: Any = None
@@ -141,6 +146,8 @@ class Kernel:
         frozen: dict[str, Any] = {"weights": weights, "bias": bias if channels else float(bias)}
         frozen["origin"] = _origin(self.origin, kh, kw)
         frozen["stderr"] = _figures(self.stderr, weights.shape, "stderr")
+        waves = (*channels, len(ROWS), len(COLUMNS))
+        frozen["response_stderr"] = _figures(self.response_stderr, waves, "response_stderr")
         for name in _FIGURES:
             frozen[name] = _figures(getattr(self, name), channels, name)
         frozen["background"] = _background(self.background, channels)
@@ -267,6 +274,29 @@ class Kernel:
         ]
         return np.moveaxis(np.stack(results), 0, channel_axis)
 
+    def response(self, y: ArrayLike, x: ArrayLike) -> NDArray[np.complex128]:
+        """Give the frequency response: what a wave is multiplied by.
+
+        ``sum_v sum_u weights[v, u] exp(2 pi i (y (v - origin[0]) + x (u - origin[1])))``
+
+        Parameters
+        ----------
+        y, x : arrays that broadcast
+            Cycles per pixel, down the rows and along them: 1/2 for a wave that changes from pixel to pixel.
+
+        Returns
+        -------
+        (...) or (channels, ...) complex array
+            Its size says how much of the wave comes out, its angle by how much it is shifted.
+
+        Examples
+        --------
+        >>> box = Kernel([[1 / 3, 1 / 3, 1 / 3]])
+        >>> abs(box.response(0, [0, 1 / 4, 1 / 3, 1 / 2])).round(6)
+        array([1.      , 0.333333, 0.      , 0.333333])
+        """
+        return response(self.weights, self.origin or (0, 0), y, x)
+
     def level(self, h: int, w: int) -> NDArray[np.float64]:
         """Give the bias and the background over a picture of (h, w) pixels, of each channel if there are any.
 
@@ -378,7 +408,7 @@ def _figures(value: Any, shape: tuple[int, ...], name: str) -> Any:
     array = np.array(as_real_array(array, name), np.float64)
     if array.shape != shape:
         raise ValueError(f"`{name}` must have shape {shape}, got {array.shape}.")
-    if name in ("stderr", "bias_stderr", "condition", "noise"):
+    if name in ("stderr", "bias_stderr", "response_stderr", "condition", "noise"):
         array[np.isnan(array)] = np.inf
     if name == "rank" and (array != np.floor(array)).any():  # NaN too
         raise ValueError(f"`rank` must be a whole number, got {value!r}.")

@@ -18,6 +18,7 @@ from .fit import EPS, Fit, least_squares
 from .forms import resolve_form
 from .penalty import Penalty, Strength, pulled_least_squares
 from .separable import Separable
+from .waves import with_response
 from .words import explains_less, how_to_apply, is_identity, too_few, what_is_untold
 
 
@@ -116,13 +117,13 @@ def solve(
         bound = form or constraints
         _check_count(moments, bound)
         fit = least_squares(background.left) if bound is None else bound.fit(background.left)
-    kernel = _kernel_of(moments, background, fit)
     left = background.left
+    kernel = with_response(_kernel_of(moments, background, fit), left, fit)
     return kernel.with_notes(
         *moments.notes,
         *how_to_apply(moments.stride, moments.dilation),
         *(() if penalty is None else penalty.notes(moments.size)),
-        *what_is_untold(moments, left, fit, pulled=pulled),
+        *what_is_untold(moments, left, fit, kernel, pulled=pulled),
         *(explains_less(kernel, moments, fit) if isinstance(fit, CurvedFit) else ()),
         *is_identity(kernel, moments.stride, sqrt(left[-1, -1] / left[-2, -2])),
         **({} if penalty is None else penalty.provenance()),

@@ -10,6 +10,7 @@ from ..kernel import Kernel
 from ..moments import Moments
 from .curved import CurvedFit
 from .fit import Fit, centred, rounding_of
+from .waves import what_is_hidden
 
 CHANGES_NOTHING = "`after` equals `before` wherever it counts: this kernel changes nothing."
 ONLY_SHIFTS = "`after` equals the shifted `before` wherever it counts: this kernel changes nothing else."
@@ -38,16 +39,17 @@ def how_to_apply(stride: Steps, dilation: Steps) -> list[str]:
 
 
 def what_is_untold(
-    moments: Moments, total: NDArray[np.float64], fit: Fit, *, pulled: bool = False
+    moments: Moments, total: NDArray[np.float64], fit: Fit, kernel: Kernel, *, pulled: bool = False
 ) -> list[str]:
     """Say what the pair leaves open, if it leaves anything open."""
     if fit.rank == fit.free:
-        return []
+        return what_is_hidden(kernel)
     of_what = "taps' directions" if fit.free == len(fit.untold) else "directions that the constraints leave"
     which = "near the smallest" if isinstance(fit, CurvedFit) else "the smallest"
     rest = "the penalty alone decides the rest" if pulled else f"of the kernels that fit, this is {which}"
     return what_does_not_vary(moments, total) or [
-        f"The pair determines {fit.rank} of the {fit.free} {of_what}; {rest}."
+        f"The pair determines {fit.rank} of the {fit.free} {of_what}; {rest}.",
+        *what_is_hidden(kernel),
     ]
 
 

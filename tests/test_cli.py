@@ -19,6 +19,7 @@ from PIL import Image, ImageFilter
 
 from corr2d import Kernel, __version__, corr2d, learn
 from corr2d.cli import cli
+from corr2d.describe import describe
 from corr2d.images import read, write
 
 PHOTOS = Path(__file__).parent.parent / "examples" / "photos"
@@ -93,7 +94,8 @@ def test_learn_finds_the_filter_of_an_editor(pair, tmp_path):
 
 def test_results_go_to_stdout_and_talk_to_stderr(pair):
     result = run("learn", *pair)
-    assert result.stdout == repr(Kernel.from_dict(json.loads(run("learn", *pair, "--json").stdout))) + "\n"
+    kernel = Kernel.from_dict(json.loads(run("learn", *pair, "--json").stdout))
+    assert result.stdout == f"{kernel.explain()}\n\n{describe(kernel, notes=False)}\n"
     assert "8 ± 0" in result.stdout
     assert "clipped low" in result.stdout
     assert "200 x 140, grey, uint8" in result.stderr
@@ -493,7 +495,7 @@ def test_jpeg_pairs_get_a_note(pair, tmp_path):
     with Image.open(pair[0]) as before:
         before.save(tmp_path / "x.jpg")
     result = run("learn", tmp_path / "x.jpg", pair[1], "--size", 3)
-    assert "note: JPEG changed the pixels of before after the filter ran" in result.stdout
+    assert "JPEG changed the pixels of before after the filter ran" in result.stdout
 
 
 def test_the_note_about_jpegs_is_made_once(pair):
@@ -503,9 +505,7 @@ def test_the_note_about_jpegs_is_made_once(pair):
     lossy = [path.with_suffix(".jpg") for path in pair]
     result = run("learn", *pair, *lossy, "--size", 3)
     assert result.stdout.count("JPEG") == 1
-    assert (
-        f"note: JPEG changed the pixels of 2 of 4 pictures ({str(lossy[0])!r} first) after" in result.stdout
-    )
+    assert f"JPEG changed the pixels of 2 of 4 pictures ({str(lossy[0])!r} first) after" in result.stdout
 
 
 def error_of(*words: object) -> str:

@@ -4,8 +4,10 @@ import errno
 import json
 import os
 import re
+import shutil
 import signal
 import sys
+import textwrap
 from contextlib import contextmanager
 from functools import partial
 from math import isfinite, nan
@@ -47,6 +49,7 @@ _DILATION = click.option(
     "--dilation", type=click.IntRange(min=1), default=1, metavar="N",
     help="The taps stand N pixels apart.",
 )  # fmt: skip
+_WIDE = 100  # characters: prose that is wider is hard to read
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
@@ -315,7 +318,7 @@ def apply(
 @click.argument("kernel", type=click.Path())
 @_JSON
 def show(kernel: str, as_json: bool) -> None:
-    """Print the kernel of the file KERNEL."""
+    """Say what the kernel of the file KERNEL is and how far to believe it, and print its weights."""
     from .kernel import Kernel
 
     _print_kernel(Kernel.load(kernel), as_json)
@@ -353,7 +356,20 @@ def _progress(reader: "PairReader", label: str) -> "Iterator[Iterator[Pixels]]":
 
 
 def _print_kernel(kernel: "Kernel", as_json: bool) -> None:
-    click.echo(json.dumps(kernel.to_dict(), allow_nan=False) if as_json else repr(kernel))
+    if as_json:
+        click.echo(json.dumps(kernel.to_dict(), allow_nan=False))
+        return
+    from .describe import describe
+
+    text = kernel.explain()
+    if sys.stdout.isatty():  # not into a pipe, where programs look for whole sentences
+        wide = min(shutil.get_terminal_size().columns, _WIDE)
+        text = "\n\n".join(
+            textwrap.fill(paragraph, wide, break_long_words=False, break_on_hyphens=False)
+            for paragraph in text.split("\n\n")
+        )
+    click.echo(text + "\n")
+    click.echo(describe(kernel, notes=False))
 
 
 def _read(path: str, max_pixels: int, *, say: bool = True) -> "Picture":

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _SHOWN = 9  # rows and columns; larger kernels are shown in part
 
 
-def describe(kernel: "Kernel") -> str:
+def describe(kernel: "Kernel", *, notes: bool = True) -> str:
     """Describe `kernel` to a person: weights ± error bars, bias, figures, what was left out, notes."""
     kh, kw = kernel.size
     mixes = kernel.weights.ndim == 4
@@ -36,7 +36,7 @@ def describe(kernel: "Kernel") -> str:
         for i in range(len(weights) if mixes else 0):
             lines += [f"  from channel {i}", *_table(weights[i], None if stderr is None else stderr[i])]
         lines += [] if mixes else _table(weights, stderr)
-        lines.append("  bias " + _with_error(pick(kernel.bias), pick(kernel.bias_stderr)))
+        lines.append("  bias " + with_error(pick(kernel.bias), pick(kernel.bias_stderr)))
         if kernel.background is not None:
             lines.append("  background " + _polynomial(pick(kernel.background)))
         figures = []
@@ -50,7 +50,7 @@ def describe(kernel: "Kernel") -> str:
     lines += _shifted(kernel)
     if kernel.used is not None:
         lines.append(f"from {kernel.used:,} pixels" + left_out_in_words(kernel.left_out, kernel.used))
-    return "\n".join(lines + [f"note: {note}" for note in kernel.notes])
+    return "\n".join(lines + [f"note: {note}" for note in kernel.notes if notes])
 
 
 def _shifted(kernel: "Kernel") -> list[str]:
@@ -71,9 +71,7 @@ def _parameters(kernel: "Kernel", channel: int | None) -> list[str]:
         return []
 
     def shown(name: str, pair: tuple[Any, Any]) -> str:
-        value, error = pair if channel is None else (pair[0][channel], pair[1][channel])
-        unit = UNITS.get(name, "")
-        return f"{name} {_with_error(value, error)}" + (f" {unit}" if unit else "")
+        return parameter_in_words(name, pair if channel is None else (pair[0][channel], pair[1][channel]))
 
     own = [shown(*item) for item in kernel.parameters.items() if item[0] not in COMMON]
     common = [shown(*item) for item in kernel.parameters.items() if item[0] in COMMON]
@@ -81,7 +79,14 @@ def _parameters(kernel: "Kernel", channel: int | None) -> list[str]:
     return [f"  {kernel.family or 'parameters'}: {lines[0].strip()}", *lines[1:]]
 
 
-def _with_error(value: float, error: float | None) -> str:
+def parameter_in_words(name: str, pair: tuple[float, float]) -> str:
+    """Give a parameter with its standard error and unit."""
+    unit = UNITS.get(name, "")
+    return f"{name} {with_error(*pair)}" + (f" {unit}" if unit else "")
+
+
+def with_error(value: float, error: float | None) -> str:
+    """Give a figure to the digits that its standard error leaves."""
     if error is None:
         return f"{value:.6g}"
     if not isfinite(error):
@@ -107,7 +112,7 @@ def _table(weights: NDArray[np.float64], stderr: NDArray[np.float64] | None) -> 
     wide = stderr is None or columns > 5  # error bars beside each tap only where a line holds them
     cells = [
         [
-            f"{weights[v, u]:.4g}" if wide or stderr is None else _with_error(weights[v, u], stderr[v, u])
+            f"{weights[v, u]:.4g}" if wide or stderr is None else with_error(weights[v, u], stderr[v, u])
             for u in range(left, left + columns)
         ]
         for v in range(top, top + rows)

@@ -14,6 +14,7 @@ from .borders import Mode, Padding, Pads, Steps, resolve_mode, resolve_padding, 
 from .correlate import corr2d, correlate
 from .describe import describe
 from .dtypes import as_image, as_real_array, as_weights, channels_first
+from .explain import explain
 from .kernel_json import load_values, save_values, with_header, without_header
 from .planning import Algorithm
 from .position import MOST, Frame, monomials, polynomial
@@ -322,6 +323,15 @@ class Kernel:
 
     def __repr__(self) -> str:
         return describe(self)
+
+    def explain(self) -> str:
+        """Say in plain sentences what it is, how sure, what was left out, what is not known, what to do next.
+
+        >>> print(Kernel([[1 / 3, 1 / 3, 1 / 3]]).explain())
+        A kernel of 1 × 3, made by hand. It keeps the brightness (its weights add up to 1). Fine detail is
+        weakened to 45 %.
+        """
+        return explain(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Give all of it as numbers, texts, lists and dicts.

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from corr2d import Kernel, corr2d, learn, learn_varying
-from corr2d.families import motion
+from corr2d.families import gaussian, motion
 from corr2d.plot import draw_pair
 
 DOCS, PHOTOS = Path("docs"), Path("examples/photos")
@@ -67,6 +67,21 @@ def draw_varying() -> None:
     image.resize((image.width * 16, image.height * 16), Image.Resampling.NEAREST).save(DOCS / "varying.png")
 
 
+def draw_restored() -> None:
+    # The photograph, blurred, and restored where there was little noise and where there was much.
+    before = np.asarray(photo("camera.png")).astype(float)
+    blurred = corr2d(before, gaussian((13, 13), 1.5, 1.5), padding="same", mode="reflect")
+    shown = [before, blurred]
+    for noise in (0.3, 5):
+        after = blurred + np.random.default_rng(0).normal(0, noise, before.shape)
+        shown.append(learn(after, before, size=15)(after, padding="same", mode="reflect"))
+    parts = [np.pad(part[60:310, 130:380], 2, constant_values=255) for part in shown]
+    image = Image.fromarray(np.clip(np.rint(np.concatenate(parts, axis=1)), 0, 255).astype(np.uint8))
+    image.resize((WIDTH, WIDTH * image.height // image.width), Image.Resampling.LANCZOS).save(
+        DOCS / "restored.png"
+    )
+
+
 if __name__ == "__main__":
-    for picture in (draw_edges, draw_shifted, draw_mixed, draw_motion, draw_varying):
+    for picture in (draw_edges, draw_shifted, draw_mixed, draw_motion, draw_varying, draw_restored):
         picture()

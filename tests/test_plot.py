@@ -17,15 +17,16 @@ KERNEL = np.array([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])
 @pytest.mark.parametrize("colours", [(), (3,)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize("padding", ["valid", "same"])
-def test_five_panels_are_drawn(tmp_path, colours, dtype, padding):
+def test_two_rows_of_four_panels_are_drawn(tmp_path, colours, dtype, padding):
     before = (rng.random((40, 60, *colours)) * 200).astype(dtype)
     channel_axis = -1 if colours else None
     after = corr2d(before, KERNEL, padding=padding, channel_axis=channel_axis, dtype=dtype)
     path = tmp_path / "pair.png"
     draw_pair(before, after, learn(before, after, size=3, channel_axis=channel_axis), path)
     pixels = read(path).pixels
-    inked = (pixels[60:-20].min(axis=(0, 2)) < 250).astype(int)  # columns of the drawing that are not white
-    assert np.count_nonzero(np.diff(inked) == 1) >= 4
+    for row in np.array_split(pixels, [len(pixels) - 480]):
+        inked = (row[60:].min(axis=(0, 2)) < 250).astype(int)  # columns of the drawing that are not white
+        assert np.count_nonzero(np.diff(inked) == 1) >= 4
     assert pixels.shape[1] == 2000
 
 
@@ -90,6 +91,32 @@ def test_colours_with_a_background_are_drawn(tmp_path, options):
     kernel = learn(before, after, size=3, background=1, channel_axis=-1, **options)
     draw_pair(before, after, kernel, tmp_path / "pair.svg")
     assert float((tmp_path / "pair.svg").read_text().split("at most ")[1].split()[0]) < 1e-4
+
+
+def test_what_the_pair_does_not_tell_is_hatched(tmp_path):
+    before = rng.standard_normal((60, 60))
+    told, open_ = tmp_path / "told.svg", tmp_path / "open.svg"
+    draw_pair(before, before, learn(before, before, size=3), told)
+    before = np.repeat(before[:, ::4], 4, axis=1)  # four columns alike
+    before[:, 20:24] += 0.01 * rng.standard_normal((60, 4))
+    draw_pair(before, before, learn(before, before + rng.standard_normal(before.shape), size=7), open_)
+    assert "hatched" not in told.read_text()
+    assert "hatched: not told by the pair" in open_.read_text()
+
+
+def test_open_weights_are_crossed_out(tmp_path):
+    stripes = np.tile(rng.standard_normal(40), (30, 1))
+    draw_pair(stripes, stripes, learn(stripes, stripes, size=3), tmp_path / "pair.svg")
+    assert "error bars; × where open" in (tmp_path / "pair.svg").read_text()
+
+
+def test_a_kernel_by_hand_and_one_with_its_origin_outside_are_drawn(tmp_path):
+    before = rng.random((30, 30))
+    for kernel in (Kernel(KERNEL), Kernel(KERNEL, origin=(-2, 9))):
+        draw_pair(before, before, kernel, tmp_path / "pair.svg")
+        text = (tmp_path / "pair.svg").read_text()
+        assert "frequency response" in text
+        assert "error bars," not in text
 
 
 def test_a_kind_of_file_that_cannot_be_drawn_is_refused(tmp_path):

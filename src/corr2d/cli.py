@@ -191,7 +191,7 @@ def cli() -> None:
 @click.option(
     "--picture",
     type=click.Path(),
-    help="Draw before, after, predicted, residual and kernel, of the first pair (needs matplotlib).",
+    help="Draw the first pair, what the kernel makes of it, and the kernel and its error bars (matplotlib).",
 )
 @_MAX_PIXELS
 @_JSON

@@ -35,7 +35,7 @@ def test_the_whole_of_a_learned_kernel():
     ("weights", "bias", "words"),
     [
         (BOX, 0.0, "It keeps the brightness (its weights add up to 1). Fine detail is weakened to"),
-        ([[0, -1, 0], [-1, 5, -1], [0, -1, 0]], 0.0, "Fine detail is strengthened 6.5 times."),
+        ([[0, -1, 0], [-1, 5, -1], [0, -1, 0]], 0.0, "Fine detail is strengthened 6.4 times."),
         ([[1.0]], 0.0, "(its weights add up to 1). Fine detail stays as strong as it is."),
         (
             [[0.5]],

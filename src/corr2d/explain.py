@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 _EXACT = 1e-9  # of the largest weight: what is printed of it does not change
 _ROUGH = 0.1  # of the largest weight: an error bar as large asks for more pixels
 _EVEN = 0.02  # of what the weights add up to without their signs: as good as nothing
-_SMALL = 0.1  # of what is left unexplained: a bias below that is not worth a word
 _FINE = 0.35  # cycles per pixel: fine detail, of less than three pixels a wave
 _CHANGED = 0.1  # of the share of fine detail, that is worth a word
 
@@ -80,7 +79,7 @@ def _what_it_does(kernel: "Kernel") -> list[str]:
     said = f"It keeps the brightness (its weights add up to {shown})"
     if abs(total - 1) > max(_EVEN, within):
         said = f"It multiplies the brightness by {shown}"
-    if abs(bias) > max(2 * (kernel.bias_stderr or 0.0), _SMALL * (kernel.rmse or 0.0)):
+    if abs(bias) > max(2 * (kernel.bias_stderr or 0.0), kernel.rmse or 0.0):
         said += f" and adds {bias:.4g}"
     return [f"{said}.", _fine_detail(weights, abs(total))]
 

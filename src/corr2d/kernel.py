@@ -47,9 +47,6 @@ class Kernel:
         Standard error of each weight, infinite where the pair does not determine it.
     bias_stderr : float or (channels,) array
         Standard error of the bias.
-    response_stderr : (17, 33) or (channels, 17, 33) array
-        Standard error of the frequency response (`response`): rows at y = 0, 1/32, … 1/2, columns at x =
-        -1/2, … 1/2 cycles per pixel. Infinite where the pair leaves it open.
     rmse : float or (channels,) array
         Root mean square of what the kernel does not explain, in units of `after`.
     noise : float or (channels,) array
@@ -91,6 +88,9 @@ class Kernel:
     background : (monomials,) or (channels, monomials) array
         Of y, x, yy, yx, xx, …, rows and columns of `after` running from -1 to 1: what was added to it beside
         the bias. It belongs to the pair, and is not added to results; `level` draws it.
+    response_stderr : (11, 21) or (channels, 11, 21) array
+        Standard error of the frequency response (`response`): rows at y = 0, 0.05, … 0.5, columns at x =
+        -0.5, … 0.5 cycles per pixel. Infinite where the pair leaves it open.
 
     Raises
     ------
@@ -109,7 +109,6 @@ class Kernel:
     origin: tuple[int, int] | None = None
     stderr: Any = None
     bias_stderr: Any = None
-    response_stderr: Any = None
     rmse: Any = None
     noise: Any = None
     r2: Any = None
@@ -128,6 +127,7 @@ class Kernel:
     notes: tuple[str, ...] = ()
     provenance: dict[str, str] = field(default_factory=dict)
     background: Any = None
+    response_stderr: Any = None
 
     def __post_init__(self) -> None:
         channels: tuple[int, ...] = ()
@@ -329,7 +329,7 @@ class Kernel:
 
         >>> print(Kernel([[1 / 3, 1 / 3, 1 / 3]]).explain())
         A kernel of 1 × 3, made by hand. It keeps the brightness (its weights add up to 1). Fine detail is
-        weakened to 45 %.
+        weakened to 46 %.
         """
         return explain(self)
 

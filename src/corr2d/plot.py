@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LOWER = 4.8  # inches, of the figures below the pictures
-_PLANE = (-0.5 - 1 / 64, 0.5 + 1 / 64, 0.5 + 1 / 64, -0.5 - 1 / 64)  # cycles per pixel, of its pixels' edges
+_PLANE = (-0.525, 0.525, 0.525, -0.525)  # cycles per pixel, of its pixels' edges
 _NUMBERED = 5  # weights are written into kernels of at most so many rows and columns
 
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 # Cycles per pixel: down the rows, and along them. A wave and its opposite are one.
-ROWS = np.arange(17) / 32
-COLUMNS = np.arange(-16, 17) / 32
+ROWS = np.arange(11) / 20
+COLUMNS = np.arange(-10, 11) / 20
 
 _HIDDEN = 0.25  # of the largest response: the 95 % interval is then as wide as that
 _OPEN = 0.1  # of a wave's amplitude: so much in directions that the pair leaves open

@@ -406,31 +406,39 @@ class Moments {
         real = &table.real_lags;
     }
 
-    // Over all pixels. Tile by tile, and added in their order: the same bits for any number of threads.
-    void fill_by_lags(std::ptrdiff_t threads) const {
+    // Over all pixels, directly or by FFTs of a side. Tile by tile, and added in their order: the same bits for any number of threads.
+    void fill_by_lags(std::ptrdiff_t side, std::ptrdiff_t threads) const {
         if (std::max({pair.row_step, pair.column_step, pair.row_gap, pair.column_gap}) > 1) {
             throw std::invalid_argument("lags want windows and taps on neighbouring pixels");
+        }
+        if (side != 0 && !fits_lags(pair, side)) {
+            throw std::invalid_argument("the side must be 0, or a power of two from 32 to 1024 that the lags fit in");
         }
         const nb::gil_scoped_release unlocked;
         std::vector<std::pair<std::size_t, Area>> tiles;  // of which block, and where
         for (std::size_t i = 0; i < blocks.size(); ++i) {
             const Area& block = blocks[i];
-            for (std::ptrdiff_t v = 0; v < block.rows; v += lags->tile_rows) {
-                for (std::ptrdiff_t u = 0; u < block.columns; u += lags->tile_columns) {
+            const Area tile = side == 0 ? Area{0, 0, lags->tile_rows, lags->tile_columns} : lags->part(pair, block, side);
+            for (std::ptrdiff_t v = 0; v < block.rows; v += tile.rows) {
+                for (std::ptrdiff_t u = 0; u < block.columns; u += tile.columns) {
                     tiles.push_back({i,
-                                     {block.top + v, block.left + u, std::min(lags->tile_rows, block.rows - v),
-                                      std::min(lags->tile_columns, block.columns - u)}});
+                                     {block.top + v, block.left + u, std::min(tile.rows, block.rows - v),
+                                      std::min(tile.columns, block.columns - u)}});
                 }
             }
         }
+        const std::size_t add_bytes = side == 0 ? lags->add_bytes(pair) : lags->add_by_fft_bytes(pair, side);
+        const auto add = [&](const Area& tile, double* to, char* scratch) {
+            side == 0 ? lags->add(pair, tile, to, scratch) : lags->add_by_fft(pair, tile, side, to, scratch);
+        };
         // Many tiles of a large window: so many at a time that their sums stay within some megabytes.
         const std::size_t count = std::size_t(lag_count(pair)), most = 1 + (std::size_t(32) << 20) / (count * sizeof(double));
         std::vector<double> of_tiles(count * std::min(most, tiles.size())), of_blocks(count * blocks.size());
         for (std::size_t first = 0; first < tiles.size(); first += most) {
             const std::size_t n = std::min(most, tiles.size() - first);
             std::fill(of_tiles.begin(), of_tiles.end(), 0.0);
-            in_parallel(n, threads, lags->add_bytes(pair), [&](std::size_t i, char* scratch) {
-                lags->add(pair, tiles[first + i].second, of_tiles.data() + i * count, scratch);
+            in_parallel(n, threads, add_bytes, [&](std::size_t i, char* scratch) {
+                add(tiles[first + i].second, of_tiles.data() + i * count, scratch);
             });
             for (std::size_t i = 0; i < n; ++i) {
                 double* const block = of_blocks.data() + tiles[first + i].first * count;
@@ -533,16 +541,16 @@ NB_MODULE(_engine, m) {
         "fill_moments",
         [](nb::handle before, nb::handle after, nb::sequence blocks, Moments::Two size, Moments::Two step, Moments::Two gap,
            nb::sequence centers, Moments::Two degrees, std::pair<Moments::FourNumbers, Moments::FourNumbers> frames, nb::handle sums,
-           nb::handle mask, bool wanted, nb::handle weights, std::ptrdiff_t threads) {
+           nb::handle mask, bool wanted, nb::handle weights, std::ptrdiff_t threads, std::ptrdiff_t side) {
             if (threads < 1) throw std::invalid_argument("threads must be at least 1");
             const Moments moments(before, after, blocks, size, step, gap, centers, degrees, frames, sums, *table);
             if (mask.is_none()) {
-                moments.fill_by_lags(threads);
+                moments.fill_by_lags(side, threads);
             } else {
                 moments.fill_by_patches(mask, wanted, weights, threads);
             }
         },
         nb::arg("before"), nb::arg("after"), nb::arg("blocks"), nb::arg("size"), nb::arg("step"), nb::arg("gap"), nb::arg("centers"),
         nb::arg("degrees"), nb::arg("frames"), nb::arg("sums"), nb::arg("mask").none(), nb::arg("wanted"), nb::arg("weights").none(),
-        nb::arg("threads"));
+        nb::arg("threads"), nb::arg("side") = 0);
 }

@@ -64,6 +64,17 @@ struct Roots {
     std::ptrdiff_t n;
 };
 
+// Into the memory of 2 * n numbers.
+template <class T>
+static Roots<T> fill_roots(std::ptrdiff_t n, T* memory) {
+    for (std::ptrdiff_t i = 0; i < n; ++i) {
+        const double angle = 2 * 3.14159265358979323846 * double(i) / double(n);
+        memory[i] = T(__builtin_cos(angle));
+        memory[n + i] = T(__builtin_sin(angle));
+    }
+    return {memory, memory + n, n};
+}
+
 template <class T>
 struct Complex {
     Vec<T> re, im;
@@ -261,15 +272,9 @@ static void fft_kernel(const FftLayout& layout, const Roots<T>& roots, const Ter
 template <class T>
 static void fft_prepare(const Job& job, char* shared) {
     const FftLayout layout(job);
-    T* const cosine = reinterpret_cast<T*>(shared);
-    T* const sine = cosine + layout.side;
-    for (std::ptrdiff_t i = 0; i < layout.side; ++i) {
-        const double angle = 2 * 3.14159265358979323846 * double(i) / double(layout.side);
-        cosine[i] = T(__builtin_cos(angle));
-        sine[i] = T(__builtin_sin(angle));
-    }
+    fill_roots(layout.side, reinterpret_cast<T*>(shared));
     if (layout.kept<T>(job) == 0) return;
-    T* spectrum = sine + layout.side;
+    T* spectrum = reinterpret_cast<T*>(shared) + 2 * layout.side;
     layout.for_blocks(job.terms, job.channels_out * job.terms_each, [&](const Term& term, auto... block) {
         fft_kernel(layout, fft_roots<T>(job, shared), term, block..., spectrum);
         spectrum += 2 * layout.plane<T>();

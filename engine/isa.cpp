@@ -3,6 +3,7 @@
 #include "direct.hpp"
 #include "fft.hpp"
 #include "lags.hpp"
+#include "lags_fft.hpp"
 #include "separable.hpp"
 
 #define CORR2D_TEXT(name) #name
@@ -20,10 +21,10 @@ const Table table = {
     {{row_units, no_shared_bytes, no_prepare, direct_scratch_bytes<double>, direct_run<double>},
      {row_units, no_shared_bytes, no_prepare, separable_scratch_bytes<double>, separable_run<double>},
      {fft_units, fft_shared_bytes<double>, fft_prepare<double>, fft_scratch_bytes<double>, fft_run<double>}},
-    {Whole::tile_rows, Whole::tile_columns, lags_bytes<Whole>, add_lags<Whole>, fill_bytes<Whole>, fill_gram<Whole>,
-     Patches<Whole>::bytes, add_patches<Whole>},
-    {Real::tile_rows, Real::tile_columns, lags_bytes<Real>, add_lags<Real>, fill_bytes<Real>, fill_gram<Real>,
-     Patches<Real>::bytes, add_patches<Real>},
+    {Whole::tile_rows, Whole::tile_columns, lags_bytes<Whole>, add_lags<Whole>, LagSquares::part, LagsByFft::bytes, add_lags_by_fft,
+     fill_bytes<Whole>, fill_gram<Whole>, Patches<Whole>::bytes, add_patches<Whole>},
+    {Real::tile_rows, Real::tile_columns, lags_bytes<Real>, add_lags<Real>, LagSquares::part, LagsByFft::bytes, add_lags_by_fft,
+     fill_bytes<Real>, fill_gram<Real>, Patches<Real>::bytes, add_patches<Real>},
 };
 
 }  // namespace CORR2D_ISA

@@ -103,12 +103,22 @@ static inline constexpr std::ptrdiff_t lag_count(const Pair& pair) {
     return (2 * planes + targets) * planes * pair.kh * pair.kw + planes + targets + targets * targets;
 }
 
+// Whether the lags of a window have room in a square: those within the strips of lags_fft.hpp, too.
+static inline constexpr bool fits_lags(const Pair& pair, std::ptrdiff_t side) {
+    return (side & (side - 1)) == 0 && side >= 32 && side <= 1024 && side >= pair.kh && side >= 3 * (pair.kw - 1);
+}
+
 // The Gram matrix of the windows of a block, in two steps: `add` sums over its tiles, `fill` makes the matrix of the sums. Both want
 // steps and gaps of one pixel. Scratch memory is aligned to 64 bytes.
 struct Lags {
     std::ptrdiff_t tile_rows, tile_columns;
     std::size_t (*add_bytes)(const Pair&);
     void (*add)(const Pair&, const Area& tile, double* sums, char* scratch);
+    // The same by FFTs of squares, over larger tiles: `part` gives the first of a block, whose size the others have. The side is a power
+    // of two that `fits_lags`.
+    Area (*part)(const Pair&, const Area& block, std::ptrdiff_t side);
+    std::size_t (*add_by_fft_bytes)(const Pair&, std::ptrdiff_t side);
+    void (*add_by_fft)(const Pair&, const Area& tile, std::ptrdiff_t side, double* sums, char* scratch);
     std::size_t (*fill_bytes)(const Pair&);
     void (*fill)(const Pair&, const Area&, const double* sums, double* gram, char* scratch);
     // The same over some pixels, one by one: rows [first, last) of the matrix are added to, from the diagonal on.

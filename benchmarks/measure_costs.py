@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from corr2d import _engine
-from corr2d.costs import Costs
+from corr2d.costs import Costs, LagCosts
+from corr2d.lags import Lags
 
 TABLE = Path(__file__).parent.parent / "src" / "corr2d" / "costs.py"
 KNOWN = ("avx512", "avx2", "baseline")
@@ -53,10 +54,56 @@ def measure(dtype: type) -> Costs:
     )
 
 
-def text(costs: list) -> str:
-    def number(value: float) -> str:
-        return f"{value:.3g}" if value < 1000 else f"{float(f'{value:.3g}'):.0f}"
+def lag_nanoseconds(work: Lags, dtype: type, side: int) -> float:
+    """Time the sums of one block of 1000 x 1000 pixels; what the matrix takes beside them is little."""
+    rng, channels = np.random.default_rng(0), work.planes
+    y = rng.integers(0, 256, (1000, 1000)).astype(dtype)
+    x = rng.integers(0, 256, (channels, 999 + work.kh, 999 + work.kw)).astype(dtype)
+    order = channels * work.kh * work.kw + 2
+    sums, frame = np.empty((1, order, order)), (0.0, 0.0, 0.0, 0.0)  # no monomials of the position
+    best = float("inf")
+    for _ in range(10):
+        start = time.thread_time()
+        _engine.fill_moments(
+            x, y, [(0, 0, 1000, 1000)], (work.kh, work.kw), (1, 1), (1, 1), (128.0,) * (channels + 1),
+            (0, 0), (frame, frame), sums, None, True, None, 1, side,
+        )  # fmt: skip
+        best = min(best, time.thread_time() - start)
+    return best * 1e9
 
+
+def measure_lags() -> LagCosts:
+    few, large = [Lags(3, 3, planes, 1) for planes in (1, 2, 4)], Lags(15, 15, 1, 1)
+
+    def counts(work: Lags, side: int) -> list[float]:
+        """Count transforms and products."""
+        only = [{side: (1.0, 0.0)}, {side: (0.0, 1.0)}]
+        return [work.fft_cost(1000, 1000, side, LagCosts(0.0, 0.0, each)) for each in only]
+
+    squares = {}
+    for side in SIDES[:-1]:  # larger ones never pay
+        each = np.array([lag_nanoseconds(work, np.float32, side) for work in few])
+        numbers = np.array([counts(work, side) for work in few]) / each[:, None]  # each as near as the others
+        transform, product = np.linalg.lstsq(numbers, np.ones(len(few)))[0]
+        if product < 0:  # too little to be told apart
+            transform, product = len(few) / numbers[:, 0].sum(), 0.0
+        squares[side] = (transform, product)
+    adds = large.direct_cost(1000, 1000, LagCosts(1.0, 1.0, {}), whole=False)
+    real, whole = (lag_nanoseconds(large, dtype, 0) / adds for dtype in (np.float32, np.uint8))
+    return LagCosts(real, whole, squares)
+
+
+def number(value: float) -> str:
+    return f"{value:.3g}" if value < 1000 else f"{float(f'{value:.3g}'):.0f}"
+
+
+def lag_text(costs: list) -> str:
+    real, whole, squares = costs
+    each = ", ".join(f"{side}: ({', '.join(map(number, pair))})" for side, pair in squares.items())
+    return f"LagCosts({number(real)}, {number(whole)}, {{{each}}})"
+
+
+def text(costs: list) -> str:
     direct, separable, fft = costs
     pairs = ", ".join(f"{side}: {number(ns)}" for side, ns in fft.items())
     return f"Costs(({', '.join(map(number, direct))}), ({', '.join(map(number, separable))}), {{{pairs}}})"
@@ -64,7 +111,8 @@ def text(costs: list) -> str:
 
 def main() -> None:
     if "--one" in sys.argv:
-        print(json.dumps({t.__name__: measure(t) for t in (np.float32, np.float64)}))
+        costs = {t.__name__: measure(t) for t in (np.float32, np.float64)}
+        print(json.dumps(costs | {"lags": measure_lags()}))
         return
     table = {}
     for isa in _engine.usable_isas:
@@ -73,13 +121,14 @@ def main() -> None:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         table[isa] = json.loads(done.stdout)
     head = TABLE.read_text().split("COSTS: dict", 1)[0]
-    lines = ["COSTS: dict[str, dict[str, Costs]] = {"]
+    lines, of_lags = ["COSTS: dict[str, dict[str, Costs]] = {"], ["LAG_COSTS: dict[str, LagCosts] = {"]
     for isa in KNOWN:
         lines.append(f'    "{isa}": {{')
         types = table.get(isa, table[_engine.usable_isas[0]])
-        lines += [f'        "{name}": {text(costs)},' for name, costs in types.items()]
+        of_lags.append(f'    "{isa}": {lag_text(types["lags"])},')
+        lines += [f'        "{name}": {text(costs)},' for name, costs in types.items() if name != "lags"]
         lines.append("    },")
-    TABLE.write_text(head + "\n".join([*lines, "}", ""]))
+    TABLE.write_text(head + "\n".join([*lines, "}", "", *of_lags, "}", ""]))
     subprocess.run(["ruff", "format", TABLE], check=False)
     print(TABLE.read_text())
 

@@ -5,8 +5,8 @@
 // Spectra are added up over the tiles, and transformed back once.
 //
 // Lags to the right are `forward`, those to the left `backward` of the two planes in the other order: of X_q[y + dy, x] * X_p[y, x + dx],
-// where x + dx runs through the tile. Over all tiles x then misses only its last dx columns of the area, and shall have none beyond its left
-// edge: so Q ends there, and a strip along the right edge is added, P = the columns beyond it, Q = those before it.
+// where x + dx runs through the tile. Over all tiles x then misses only its last dx columns of the area, and shall have none beyond its
+// left edge: so Q ends there, and a strip along the right edge is added, P = the columns beyond it, Q = those before it.
 //
 // Two tiles ride in one complex transform: of P1 + i P2 and Q1 + i Q2, the real part is the sum of P1 with Q1 and P2 with Q2, which is all
 // that is wanted.
@@ -18,13 +18,18 @@ namespace corr2d {
 namespace CORR2D_ISA {
 
 // How an area is laid out in squares: a tile each, then strips, some of each beside each other.
-class LagSquares {
-  public:
+struct LagSquares {
+    // P and Q, as pixels of `before`, and where their first columns are in the square, of which [begin, end) are the piece's.
     struct Piece {
-        Area tile, reach;  // P and Q, as pixels of `before`
-        std::ptrdiff_t tile_at, reach_at;  // their first columns in the square
-        std::ptrdiff_t begin, end;         // what columns are the piece's
+        Area tile, reach;
+        std::ptrdiff_t tile_at, reach_at, begin, end;
     };
+
+    Area area;
+    std::ptrdiff_t side, kh, more;  // more: kw - 1
+    std::ptrdiff_t rows, columns;   // of a tile
+    std::ptrdiff_t across, down;    // tiles of the area
+    std::ptrdiff_t beside;          // strips in a square: lags within one reach 2 (kw - 1) columns, and none shall reach the next
 
     LagSquares(const Pair& pair, const Area& area, std::ptrdiff_t side)
         : area(area),
@@ -38,7 +43,7 @@ class LagSquares {
           beside(more == 0 ? 1 : side / (3 * more)) {}
 
     // A part of a block, so large that spectra are few beside the transforms, and so small that sums of 8-bit pixels round to what they
-    // are (test_whole_numbers_stay_exact_by_fft): at most 80 squares.
+    // are (test_8_bits_are_exact_at_their_largest): at most 80 squares.
     static Area part(const Pair& pair, const Area& block, std::ptrdiff_t side) {
         const LagSquares all(pair, block, side);
         const std::ptrdiff_t across = min(all.across, 64), down = (16 + across - 1) / across;
@@ -48,6 +53,7 @@ class LagSquares {
     std::ptrdiff_t tiles() const { return across * down; }
     std::ptrdiff_t count() const { return tiles() + (more == 0 ? 0 : (down + beside - 1) / beside); }
 
+    // Calls visit(piece) for those of a square, if there is such a one.
     template <class Visit>
     void for_pieces(std::ptrdiff_t square, const Visit& visit) const {
         if (square >= count()) return;
@@ -56,7 +62,6 @@ class LagSquares {
             const std::ptrdiff_t first = area.left + square % across * columns;
             return visit(piece(square / across, first, min(columns, right - first), first - more, first + columns + more, 0, side));
         }
-        // Lags within a strip reach 2 (kw - 1) columns; so far apart, those from one strip to another lie beyond.
         const std::ptrdiff_t strip = (square - tiles()) * beside, strips = min(beside, down - strip);
         for (std::ptrdiff_t i = 0; i < strips; ++i) {
             const std::ptrdiff_t begin = i * 3 * more, end = i + 1 < strips ? begin + 3 * more : side;
@@ -64,19 +69,13 @@ class LagSquares {
         }
     }
 
-  private:
-    // P: `n` columns from `first` on, in row number `row` of the tiles. Q: columns from `from` to `to`, as far as there are such.
+    // P: `n` columns from `first` on, in a row of tiles. Q: columns [from, to), as far as windows of the area reach them.
     Piece piece(std::ptrdiff_t row, std::ptrdiff_t first, std::ptrdiff_t n, std::ptrdiff_t from, std::ptrdiff_t to, std::ptrdiff_t begin,
                 std::ptrdiff_t end) const {
         const std::ptrdiff_t top = area.top + row * rows, height = min(rows, area.top + area.rows - top);
         const std::ptrdiff_t left = max(from, area.left), right = min(to, area.left + area.columns + more);
         return {{top, first, height, n}, {top, left, height + kh - 1, right - left}, begin, begin + left - from, begin, end};
     }
-
-    const Area area;
-
-  public:
-    const std::ptrdiff_t side, kh, more, rows, columns, across, down, beside;
 };
 
 // What pixels were seen: their sum, the sum of their squares, and whether all are whole numbers.
@@ -110,8 +109,8 @@ class LagsByFft {
           stride(stride_of(side)),
           size(side * stride),
           targets(pair),
+          planes(plane_count(pair)),
           sums(pair, sums),
-          planes(this->sums.planes),
           roots(fill_roots(side, reinterpret_cast<double*>(memory))),
           one_row(reinterpret_cast<double*>(memory) + 2 * side),
           spectra(one_row + stride),
@@ -255,7 +254,8 @@ class LagsByFft {
         const double scale = 1 / double(squares.side * squares.side);
         const bool exact = bounds[f * planes + q] * rounding() < 0.25;
         const auto value = [&](double a) { return exact ? __builtin_rint(a * scale) : a * scale; };
-        double *const to = f < planes ? sums.forward(f, q) : sums.cross(f - planes, q), *const back = f < planes ? sums.backward(q, f) : nullptr;
+        double* const to = f < planes ? sums.forward(f, q) : sums.cross(f - planes, q);
+        double* const back = f < planes ? sums.backward(q, f) : nullptr;
         for (std::ptrdiff_t dy = 0; dy < pair.kh; ++dy) {
             const double* const none = re + dy * stride + squares.more;  // lag 0
             for (std::ptrdiff_t dx = 0; dx < pair.kw; ++dx) to[dy * pair.kw + dx] += value(none[dx]);
@@ -267,8 +267,8 @@ class LagsByFft {
     const LagSquares squares;
     const std::ptrdiff_t stride, size;  // of a row, and of a real or imaginary part
     const Targets<Real> targets;
-    LagSums<double> sums;
     const std::ptrdiff_t planes;
+    const LagSums<double> sums;
     const Roots<double> roots;
     double *const one_row, *const spectra, *const found;
     Seen* const seen;      // of each factor, in two squares

@@ -7,7 +7,11 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 from test_correlate import random_image
 
-from corr2d import Moments, _engine
+from corr2d import Moments, _engine, costs, lags, learn
+from corr2d.costs import LagCosts
+from corr2d.lags import Lags, best_side
+from corr2d.pair import Model
+from corr2d.windows import Windows
 
 CENTERS = {"u1": 128.0, "i1": 0.0, "u2": 32768.0, "f4": 0.25, "f8": -0.5}
 EXACT = ("u1", "i1")
@@ -44,7 +48,18 @@ def truth_of(before, after, size, centers, counts=None, degrees=(0, 0), weights=
 
 
 def engine_sums(
-    before, after, size, blocks, kinds, counts=None, *, wanted=True, threads=2, degrees=(0, 0), weights=None
+    before,
+    after,
+    size,
+    blocks,
+    kinds,
+    counts=None,
+    *,
+    wanted=True,
+    threads=2,
+    degrees=(0, 0),
+    weights=None,
+    side=0,
 ):
     monomials = [len(powers_up_to(degree)) for degree in degrees]
     channels = before.shape[0] if before.ndim == 3 else 1
@@ -53,7 +68,7 @@ def engine_sums(
     centers = (*[CENTERS[kinds[0]]] * channels, CENTERS[kinds[1]])
     _engine.fill_moments(
         before, after, blocks, size, (1, 1), (1, 1), centers, degrees, (FRAME, FRAME), sums, counts, wanted,
-        weights, threads,
+        weights, threads, side,
     )  # fmt: skip
     return sums
 
@@ -242,3 +257,225 @@ def test_what_is_left_out_may_be_as_large_as_it_likes(filler):
     after[20:30, 20:30] = filler
     ours = Moments.of(before, after, where=where)
     np.testing.assert_allclose(ours.total, expected.total, rtol=0, atol=1e-11 * expected.total.max())
+
+
+# By FFT
+
+
+@pytest.mark.parametrize("kinds", KINDS, ids=str)
+@pytest.mark.parametrize("size", [*SIZES, (32, 11), (6, 10)], ids=str)
+@pytest.mark.parametrize("shape", [(1, 1), (1, 70), (33, 1), (7, 40), (47, 66)], ids=str)
+def test_blocks_of_any_size_by_fft(shape, size, kinds):
+    side = 32 if size[1] <= 11 else 64
+    before, after = random_pair(kinds, size, shape, seed=size[0])
+    centers = tuple(CENTERS[kind] for kind in kinds)
+    top, left = shape[0] // 3, shape[1] // 4
+    blocks = [(0, 0, *shape), (top, left, shape[0] - top, shape[1] - left), (top, left, 1, 1)]
+    for ours, block in zip(engine_sums(before, after, size, blocks, kinds, side=side), blocks, strict=True):
+        assert_agrees(ours, truth_of(*part_of(before, after, size, block), size, centers), kinds)
+
+
+@pytest.mark.parametrize("side", [32, 64, 128, 256, 512])
+@pytest.mark.parametrize("kinds", [("u1", "u1"), ("f8", "f8")], ids=str)
+def test_squares_of_any_side(kinds, side):
+    # Parts of a block, tiles and strips in odd and even numbers; 512: larger than all of it.
+    size, shape = (4, 6), (210, 400)
+    before, after = random_pair(kinds, size, shape, seed=3)
+    truth = truth_of(before, after, size, tuple(CENTERS[kind] for kind in kinds))
+    assert_agrees(engine_sums(before, after, size, [(0, 0, *shape)], kinds, side=side)[0], truth, kinds)
+
+
+def test_more_tiles_beside_each_other_than_a_part_has():
+    size, shape = (2, 11), (3, 900)  # 75 tiles of 12 columns
+    before, after = random_pair(("u1", "u1"), size, shape, seed=3)
+    ours = engine_sums(before, after, size, [(0, 0, *shape)], ("u1", "u1"), side=32)[0]
+    np.testing.assert_array_equal(ours, truth_of(before, after, size, (128, 128)))
+
+
+@pytest.mark.parametrize("size", [(21, 21), (33, 31), (2, 65)], ids=str)
+def test_large_windows_by_fft(size):
+    kinds, shape = ("f4", "f4"), (120, 170)
+    before, after = random_pair(kinds, size, shape, seed=5)
+    blocks = [(0, 0, 120, 100), (0, 100, 120, 70)]
+    whole = engine_sums(before, after, size, blocks, kinds, side=256)
+    directly = engine_sums(before, after, size, blocks, kinds)
+    assert_agrees(whole, directly, kinds)
+    if size[0] * size[1] < 500:
+        assert_agrees(whole.sum(axis=0), truth_of(before, after, size, (0.25, 0.25)), kinds)
+
+
+@pytest.mark.parametrize("kinds", [("u1", "u1"), ("f8", "f8")], ids=str)
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (3, 1), (4, 4)], ids=str)
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("degrees", [(0, 0), (0, 2), (1, 1), (2, 1)], ids=str)
+def test_channels_and_monomials_by_fft(degrees, channels, size, kinds):
+    shape = (33, 61)
+    planes = [random_pair(kinds, size, shape, seed=seed) for seed in range(channels)]
+    before, after = np.stack([x for x, _ in planes]), planes[0][1]
+    centers = (*[CENTERS[kinds[0]]] * channels, CENTERS[kinds[1]])
+    blocks = [(0, 0, 33, 28), (0, 28, 16, 33), (16, 28, 17, 33)]
+    exact = kinds if degrees == (0, 0) else ("f8", "f8")
+    whole = engine_sums(before, after, size, blocks, kinds, degrees=degrees, side=32)
+    assert_agrees(whole.sum(axis=0), truth_of(before, after, size, centers, degrees=degrees), exact)
+    np.testing.assert_array_equal(whole, whole.transpose(0, 2, 1))
+
+
+@pytest.mark.parametrize("kinds", [("u1", "u1"), ("f8", "f8")], ids=str)
+def test_the_same_bits_by_fft_for_any_number_of_threads(kinds):
+    before, after = random_pair(kinds, (5, 5), (200, 700), seed=7)
+    blocks = [(0, 0, 100, 700), (100, 0, 100, 350), (100, 350, 100, 350)]
+    options = (before, after, (5, 5), blocks, kinds)
+    assert len({engine_sums(*options, threads=n, side=32).tobytes() for n in (1, 2, 3, 7)}) == 1
+
+
+@pytest.mark.parametrize("side", [32, 1024])
+def test_8_bits_are_exact_at_their_largest(side):
+    # All pixels at the ends of their range: the largest sums, and the largest roundings.
+    rng, shape, size = np.random.default_rng(0), (260, 1100), (2, 3)
+    before, after = (255 * rng.integers(0, 2, n).astype(np.uint8) for n in ((261, 1102), shape))
+    for x, y in ((before, after), (before * 0, after | 255)):
+        by_fft = engine_sums(x, y, size, [(0, 0, *shape)], ("u1", "u1"), side=side)
+        np.testing.assert_array_equal(by_fft, engine_sums(x, y, size, [(0, 0, *shape)], ("u1", "u1")))
+
+
+def test_whole_numbers_are_exact_in_floats_too():
+    kinds, size, shape = ("f8", "f8"), (3, 4), (90, 130)
+    before, after = random_pair(("u1", "u1"), size, shape, seed=1)
+    x, y = before + CENTERS["f8"], after + CENTERS["f8"]
+    ours = engine_sums(x, y, size, [(0, 0, *shape)], kinds, side=64)[0]
+    np.testing.assert_array_equal(ours, truth_of(x, y, size, (-0.5, -0.5)))
+    # Halves are none: nothing is rounded, though the other picture's are whole.
+    halves = engine_sums(x + 0.5 * (before > 99), y, size, [(0, 0, *shape)], kinds, side=64)[0]
+    assert_agrees(halves, truth_of(x + 0.5 * (before > 99), y, size, (-0.5, -0.5)), kinds)
+    assert (halves[-1, :12] % 1).any()
+
+
+@pytest.mark.parametrize("large", [1e8, 1e100])
+def test_one_pixel_may_be_large(large):
+    # It costs the digits of all sums, as it does directly: relative to the largest.
+    kinds, size, shape = ("f8", "f8"), (5, 4), (80, 90)
+    before, after = random_pair(kinds, size, shape, seed=13)
+    before[40, 40] = after[7, 7] = large
+    ours = engine_sums(before, after, size, [(0, 0, *shape)], kinds, side=64)[0]
+    assert_agrees(ours, truth_of(before, after, size, (-0.5, -0.5)), kinds)
+
+
+def test_a_small_plane_keeps_its_digits_beside_a_large_one():
+    size, shape = (3, 3), (60, 70)
+    before, after = random_pair(("f8", "f8"), size, shape, seed=2)
+    planes = np.stack([before * 1e-60, before[::-1] * 1e60])
+    about_zero = ("i1", "i1")
+    ours = engine_sums(planes, after, size, [(0, 0, *shape)], about_zero, side=32)[0]
+    truth = truth_of(planes, after, size, (0, 0, 0))
+    for part in (np.s_[:9, :9], np.s_[:9, 9:18], np.s_[9:18, 9:18], np.s_[-1, :9], np.s_[-1, 9:18]):
+        assert_agrees(ours[part], truth[part], ("f8", "f8"))
+
+
+@pytest.mark.parametrize("side", [-32, 16, 48, 2048, 32])
+def test_a_side_must_hold_the_lags(side):
+    before, after = random_pair(("f8", "f8"), (3, 12), (20, 30), seed=0)
+    with pytest.raises(ValueError, match="the side must be 0, or a power of two"):
+        engine_sums(before, after, (3, 12), [(0, 0, 20, 30)], ("f8", "f8"), side=side)
+    tall = before.T, after.T, (12, 3), [(0, 0, 30, 20)], ("f8", "f8")
+    assert np.isfinite(engine_sums(*tall, side=32)).all()
+
+
+# Which way
+
+
+@pytest.fixture
+def by_fft(monkeypatch):
+    """Sums by lags are made by FFT, whatever that costs."""
+    monkeypatch.setattr("corr2d.summing.best_side", lambda *_, **__: 64)
+
+
+@pytest.mark.usefixtures("by_fft")
+@pytest.mark.parametrize("filler", [1e30, 1e160, np.inf, np.nan])
+def test_what_is_left_out_may_be_large_by_fft(filler):
+    test_what_is_left_out_may_be_as_large_as_it_likes(filler)
+
+
+@pytest.mark.usefixtures("by_fft")
+@pytest.mark.parametrize("kind", ["u1", "f8"])
+def test_what_does_not_count_is_taken_out_by_fft(kind):
+    test_any_share_may_be_left_out(kind, 0.1)
+
+
+@pytest.mark.usefixtures("by_fft")
+def test_rounding_is_told_from_what_the_pair_tells_by_fft():
+    stripes = np.tile(np.random.default_rng(0).random(150), (140, 1))
+    kernel = learn(stripes, stripes[3:-3, 3:-3] * 0.3, size=7)
+    assert "does not change from row to row" in str(kernel)
+    assert np.isinf(kernel.stderr).all()
+
+
+def plain(size, channels=1, varying=0):
+    return Model.plain(Windows(size), (9, 9))._replace(channels=channels, varying=varying, background=varying)
+
+
+@pytest.fixture
+def known_costs(monkeypatch):
+    """Costs that hold on any machine."""
+    each = LagCosts(real=0.05, whole=0.02, squares={64: (2e4, 4e3), 128: (7e4, 3e4), 256: (4e5, 2e5)})
+    monkeypatch.setitem(costs.LAG_COSTS, _engine.isa, each)
+
+
+@pytest.mark.usefixtures("known_costs")
+def test_the_cheapest_side_is_taken():
+    large, small = [(0, 0, 512, 512)] * 16, [(0, 0, 40, 50)]
+    assert best_side(plain((5, 5)), large, whole=False) == 0
+    assert best_side(plain((15, 15)), large, whole=False) == 128
+    assert best_side(plain((15, 15)), large, whole=True) == 0  # is quicker directly
+    assert best_side(plain((31, 31)), large, whole=True) in (128, 256)
+    assert best_side(plain((65, 65)), large, whole=True) == 256  # what the lags fit in
+    assert best_side(plain((9, 9)), large, whole=False) == 0
+    assert best_side(plain((9, 9), channels=3), large, whole=False) == 64  # transforms are shared
+    assert best_side(plain((21, 21)), small, whole=False) == 0
+    assert best_side(plain((21, 21)), [], whole=False) == 0
+    assert best_side(plain((1, 300)), large, whole=False) == 0
+
+
+@pytest.mark.usefixtures("known_costs")
+def test_spectra_stay_within_their_memory():
+    # 10 planes and 10 targets are 221 spectra: 16 MB of side 64, 61 MB of side 128.
+    assert best_side(plain((15, 15), varying=3), [(0, 0, 512, 512)], whole=False) == 64
+    assert best_side(plain((31, 31), varying=3), [(0, 0, 512, 512)], whole=False) == 0
+
+
+@pytest.mark.parametrize("block", [(1, 1), (50, 70), (51, 150), (300, 2000), (2000, 300)])
+@pytest.mark.parametrize("size", [(1, 1), (3, 1), (5, 7), (15, 12)])
+def test_squares_are_counted(size, block):
+    # One by one, as engine/lags_fft.hpp lays them out.
+    pairs = strips = parts = 0
+    tall, wide = 64 - (size[0] - 1), 64 - 2 * (size[1] - 1)
+    across = min(-(-block[1] // wide), 64)
+    down = -(-16 // across)
+    for top in range(0, block[0], down * tall):
+        for left in range(0, block[1], across * wide):
+            rows = len(range(top, min(top + down * tall, block[0]), tall))
+            columns = len(range(left, min(left + across * wide, block[1]), wide))
+            beside = 64 // (3 * (size[1] - 1)) if size[1] > 1 else 1
+            squares = rows * columns + (len(range(0, rows, beside)) if size[1] > 1 else 0)
+            parts += 1
+            pairs += -(-rows * columns // 2)
+            strips += -(-squares // 2) - -(-rows * columns // 2)
+    counted = Lags(*size, 1, 1).squares(*block, 64)
+    assert counted[2] == parts
+    assert pairs <= counted[0] <= pairs * 1.6 + 1  # the last part is counted as large as the others
+    assert strips <= counted[1] <= strips + parts
+
+
+def test_the_side_goes_to_the_engine(monkeypatch):
+    sides, fill = [], _engine.fill_moments
+    monkeypatch.setattr(lags._engine, "fill_moments", lambda *given: (sides.append(given[-1]), fill(*given)))
+    before, after = random_pair(("f4", "f4"), (31, 31), (400, 420), seed=0)
+    Moments.of(before, after)
+    Moments.of(before, after, weights=np.ones(after.shape))
+    assert sides[0] > 0
+    assert sides[-1] == 0
+    Moments.of(before[:402, :], after[:, :418])
+    assert sides[-1] == 0
+
+
+def test_costs_are_known_for_every_instruction_set():
+    assert set(costs.LAG_COSTS) == set(costs.COSTS)

@@ -50,10 +50,12 @@ def fill_moments(
     wanted: bool,
     weights: NDArray[np.float64] | None,
     threads: int,
+    side: int = 0,
 ) -> None:
     """Fill sums[i] with the sums of z z^T, z = (windows, background, 1, pixel), over blocks[i].
 
-    A block is (top, left, rows, columns). By lags over all pixels, or one by one over those whose mask is as
+    A block is (top, left, rows, columns). By lags over all pixels, directly or by FFTs of squares of a `side`
+    (a power of two from 32 to 1024, at least kh and 3 * (kw - 1)); or one by one over those whose mask is as
     wanted, each as often as its weight says. `degrees` are those of the kernel and of the background, as
     polynomials of the position in `frames`, of `before` and of `after` (corr2d.position.Frame).
     """

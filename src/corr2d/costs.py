@@ -15,6 +15,14 @@ class Costs(NamedTuple):
     fft: dict[int, float]  # a pair of tiles, by their side
 
 
+class LagCosts(NamedTuple):
+    """Nanoseconds on one thread, of sums by lags in float64."""
+
+    real: float  # a multiply-add
+    whole: float  # the same of 8-bit pixels
+    squares: dict[int, tuple[float, float]]  # by their side: a transform of two; a product of two spectra
+
+
 COSTS: dict[str, dict[str, Costs]] = {
     "avx512": {
         "float32": Costs(
@@ -52,4 +60,40 @@ COSTS: dict[str, dict[str, Costs]] = {
             {32: 14600, 64: 65900, 128: 373000, 256: 1450000, 512: 7110000, 1024: 87000000},
         ),
     },
+}
+
+LAG_COSTS: dict[str, LagCosts] = {
+    "avx512": LagCosts(
+        0.0579,
+        0.0209,
+        {
+            32: (5930, 674),
+            64: (17000, 4650),
+            128: (57500, 39000),
+            256: (315000, 190000),
+            512: (1730000, 2870000),
+        },
+    ),
+    "avx2": LagCosts(
+        0.0579,
+        0.0209,
+        {
+            32: (5930, 674),
+            64: (17000, 4650),
+            128: (57500, 39000),
+            256: (315000, 190000),
+            512: (1730000, 2870000),
+        },
+    ),
+    "baseline": LagCosts(
+        0.0579,
+        0.0209,
+        {
+            32: (5930, 674),
+            64: (17000, 4650),
+            128: (57500, 39000),
+            256: (315000, 190000),
+            512: (1730000, 2870000),
+        },
+    ),
 }

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from . import _engine
 from .borders import NO_STEPS, reach
+from .lags import best_side
 from .pair import Model, Resolved
 from .threads import resolve_threads
 from .windows import Slices, Windows
@@ -214,9 +215,11 @@ class _Planes(NamedTuple):
             corners = [(r.start, c.start, r.stop - r.start, c.stop - c.start) for r, c in some]
             threads = resolve_threads(None, 3 * order * self.after.size)
             degrees = self.model.varying, self.model.background
+            whole = self.before.itemsize == self.after.itemsize == 1 and degrees == (0, 0)
+            side = best_side(self.model, corners, whole=whole) if counts is None else 0
             _engine.fill_moments(
                 self.before, self.after, corners, *self.model.windows, self.center, degrees,
-                self.model.frames, products, counts, among, self.weights, threads,
+                self.model.frames, products, counts, among, self.weights, threads, side,
             )  # fmt: skip
         return products
 

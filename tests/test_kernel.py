@@ -444,6 +444,12 @@ def test_repr_of_a_shifted_kernel():
     assert "shifted: 2 columns right; origin (1, 3)" in repr(Kernel(np.ones((3, 3)), origin=(1, 3)))
 
 
+def test_repr_of_an_even_kernel_says_which_of_the_two_in_the_middle_the_origin_is():
+    assert repr(Kernel([[1, -1]], origin=(0, 0))).endswith("\n  bias 0\norigin (0, 0)")
+    assert repr(Kernel([[1, -1]], origin=(0, 1))).endswith("\n  bias 0")
+    assert "shifted: 1 column right; origin (0, 2)" in repr(Kernel([[1, -1]], origin=(0, 2)))
+
+
 def test_integer_result_is_rounded_after_the_bias():
     assert Kernel([[1.0]], bias=0.4)([[0.3]], dtype=np.uint8) == 1
     assert Kernel([[1.0]], bias=-300)([[5]], dtype=np.uint8) == 0

@@ -219,6 +219,42 @@ def test_window_must_lie_inside(size):
     assert str(caught.value) == f"`size` must lie inside the window of (5, 5), got {size}."
 
 
+@pytest.mark.parametrize(
+    ("size", "shift"),
+    [((1, 1), (-2, 2)), ((2, 3), (0, -1)), ((2, 4), (-1, 0)), ((4, 3), (0, 1)), ((5, 1), (0, 2))],
+)
+def test_a_window_may_stand_beside_the_middle(size, shift):
+    before, after = np.random.default_rng(0).integers(0, 256, (2, 20, 23)).astype(np.uint8)
+    (kh, kw), (down, along) = size, shift
+    top, left = 2 - kh // 2 - down, 2 - kw // 2 - along
+    window = before[top : 15 + top + kh, left : 18 + left + kw]
+    moments = Moments.of(before, after, size=5, clip=None).window(size, shift)
+    assert (moments.size, moments.shift) == (size, shift)
+    np.testing.assert_array_equal(
+        moments.total, Moments.of(window, after[2:-2, 2:-2], size=size, clip=None).total
+    )
+    assert moments.solve(ridge=1).origin == (kh // 2 + down, kw // 2 + along)
+    inner = moments.window((1, 1))
+    assert inner.shift == shift
+    assert moments.window(size) is moments
+
+
+@pytest.mark.parametrize("shift", [(2, 0), (-2, 0), (0, 2), (0, -2)])
+def test_a_window_beside_the_middle_must_lie_inside(shift):
+    with pytest.raises(ValueError, match="inside") as caught:
+        Moments.of(np.eye(9), np.eye(9), size=5).window((3, 3), shift)
+    assert str(caught.value) == (
+        f"`shift` must leave the 3 x 3 window inside that of (5, 5) at shift (0, 0), got {shift}."
+    )
+
+
+def test_windows_in_different_places_do_not_add_up():
+    moments = Moments.of(np.eye(9), np.eye(9), size=3)
+    with pytest.raises(ValueError, match="shift") as caught:
+        moments.window((1, 1), (1, 0)) + moments.window((1, 1))
+    assert str(caught.value) == "Only moments of one `shift` add up, got (1, 0) and (0, 0)."
+
+
 # Which pixels count
 
 

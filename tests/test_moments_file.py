@@ -28,6 +28,11 @@ def test_all_of_it_comes_back(moments, tmp_path):
     assert (loaded + moments).count == 2 * moments.count
 
 
+def test_the_place_of_the_window_comes_back(moments, tmp_path):
+    moments.window((2, 1), (0, -1)).save(tmp_path / "moments.safetensors")
+    assert Moments.load(tmp_path / "moments.safetensors").shift == (0, -1)
+
+
 def test_a_stream_can_be_left_and_gone_on_with(tmp_path):
     rng = np.random.default_rng(1)
     frames = [(rng.standard_normal((30, 40)), rng.standard_normal((28, 38))) for _ in range(4)]
@@ -103,6 +108,9 @@ def test_what_is_written_by_hand_is_read(tmp_path):
         {"said": {"left_out": [1]}},
         {"said": {"left_out": {**SAID["left_out"], "masked": -1}}},
         {"said": {"notes": [1]}},
+        {"said": {"shift": [1]}},
+        {"said": {"shift": [0.5, 0]}},
+        {"said": {"shift": [10**7, 0]}},
         {"said": {"size": [2, 2]}},
         {"sums": np.zeros((3, 3))},
         {"sums": np.zeros((0, 3, 3))},

@@ -178,6 +178,8 @@ def test_refusals():
         VaryingKernel.of(Moments.of(x, y, size=3))
     with pytest.raises(ValueError, match=r"use corr2d.VaryingKernel.of\(moments\)"):
         Moments.of(x, y, size=3, varying=1).solve()
+    with pytest.raises(ValueError, match=r"has its window in the middle, got moments of shift \(1, 0\)"):
+        VaryingKernel.of(Moments.of(np.eye(30), np.eye(30), size=3, varying=1).window((1, 1), (1, 0)))
     with pytest.raises(ValueError, match="no channels, stride or dilation"):
         VaryingKernel.of(Moments.of(x, y, size=3, dilation=2, varying=1))
     with pytest.raises(ValueError, match=r"must have the shape that this kernel varies over, \(70, 80\)"):

@@ -55,6 +55,28 @@ def test_sums_of_windows_that_stand_apart(kind, size, stride, dilation):
             assert np.abs(moments.total - truth).max() <= 1e-12 * np.abs(truth).max()
 
 
+@pytest.mark.parametrize(("stride", "dilation"), [((1, 1), (1, 1)), *STEPS], ids=str)
+@pytest.mark.parametrize("size", [(1, 1), (3, 2), (4, 5)], ids=str)
+@pytest.mark.parametrize("shift", [(0, 0), (1, -1), (7, -6), (-8, 5)], ids=str)
+def test_windows_beside_the_middle_reach_their_own_pixels(size, stride, dilation, shift):
+    windows = Windows(size, Steps(*stride), Steps(*dilation))
+    before = (60, 65)
+    after = tuple(-(-n // step) for n, step in zip(before, stride, strict=True))
+    of_x, of_y = windows.inside(before, after, shift)
+    for axis in (0, 1):
+        k, step, gap = size[axis], stride[axis], dilation[axis]
+        firsts = [y * step - (k // 2 + shift[axis]) * gap for y in range(after[axis])]
+        inside = [y for y, first in enumerate(firsts) if first >= 0 and first + (k - 1) * gap < before[axis]]
+        assert range(after[axis])[of_y[axis]] == range(inside[0], inside[-1] + 1)
+        assert of_x[axis] == slice(firsts[inside[0]], firsts[inside[-1]] + (k - 1) * gap + 1)
+
+
+def test_a_pair_without_border_has_no_other_place():
+    with pytest.raises(ValueError, match="shift") as caught:
+        Windows((3, 3)).inside((9, 9), (7, 7), (0, 1))
+    assert str(caught.value) == "`shift` must be (0, 0) where `after` has no border, got (0, 1)."
+
+
 @pytest.mark.parametrize(("stride", "dilation"), STEPS, ids=str)
 @pytest.mark.parametrize("size", [(1, 1), (3, 3), (2, 4), (5, 2)], ids=str)
 @pytest.mark.parametrize("padding", ["valid", "same"])
@@ -83,11 +105,12 @@ def test_the_size_of_a_strided_kernel_is_found(stride):
     np.testing.assert_allclose(ours.weights, weights, atol=0.01)
 
 
-def test_area_reduction_is_found_inside_an_odd_window():
+def test_area_reduction_is_found_as_the_even_window_it_is():
     before = np.random.default_rng(5).random((120, 160))
     after = before.reshape(60, 2, 80, 2).mean(axis=(1, 3))  # what every editor calls "half size"
     ours = learn(before, after, stride=2)
-    np.testing.assert_allclose(ours.weights, [[0, 0, 0], [0, 0.25, 0.25], [0, 0.25, 0.25]], atol=1e-12)
+    np.testing.assert_allclose(ours.weights, [[0.25, 0.25], [0.25, 0.25]], atol=1e-12)
+    assert ours.origin == (0, 0)
 
 
 def test_the_size_of_a_dilated_kernel_is_told_by_the_shapes():

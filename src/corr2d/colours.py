@@ -109,7 +109,7 @@ class Colours:
         }
         return Kernel(
             **figures, family=kernels[0].family, parameters=_parameters(kernels), used=used,
-            left_out=left_out, notes=(*words, *notes), provenance=origins,
+            left_out=left_out, notes=(*words, *notes), provenance=origins, origin=kernels[0].origin,
         )  # fmt: skip
 
 

@@ -54,15 +54,17 @@ def describe(kernel: "Kernel", *, notes: bool = True) -> str:
 
 
 def _shifted(kernel: "Kernel") -> list[str]:
-    """Say where the result lies, if the origin is not the centre."""
+    """Say where the result lies, if the origin is not the centre; an even size has two in the middle."""
     origin = kernel.origin or (0, 0)
+    if all(place in (k // 2, (k - 1) // 2) for place, k in zip(origin, kernel.size, strict=True)):
+        return [] if origin == tuple(k // 2 for k in kernel.size) else [f"origin {origin}"]
     down, right = (place - k // 2 for place, k in zip(origin, kernel.size, strict=True))
     parts = [
         f"{abs(n)} {noun}{'s' if abs(n) > 1 else ''} {ways[n < 0]}"
         for n, noun, ways in ((down, "row", ("down", "up")), (right, "column", ("right", "left")))
         if n
     ]
-    return [f"shifted: {', '.join(parts)}; origin {origin}"] if parts else []
+    return [f"shifted: {', '.join(parts)}; origin {origin}"]
 
 
 def _parameters(kernel: "Kernel", channel: int | None) -> list[str]:

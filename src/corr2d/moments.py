@@ -58,6 +58,9 @@ class Moments:
         Degrees of the polynomials in position that the bias and the kernel are.
     shape : (h, w) or None
         Of `after`, if any of the two is not 0: its rows and columns run from -1 to 1.
+    shift : (int, int)
+        How many rows and columns of taps further up and left than centred the window stands, as if `after`
+        lay so much further down and to the right. The kernel's `origin` is (kh // 2, kw // 2) and this.
     """
 
     size: tuple[int, int]
@@ -72,6 +75,7 @@ class Moments:
     background: int = 0
     varying: int = 0
     shape: tuple[int, int] | None = None
+    shift: tuple[int, int] = (0, 0)
 
     @classmethod
     def of(
@@ -156,31 +160,42 @@ class Moments:
             return 0.0, 0.0
         (kh, kw), (h, w) = self.size, self.shape
         rows, columns = self.dilation.rows / self.stride.rows, self.dilation.columns / self.stride.columns
-        return (v - kh // 2) * rows * 2 / h, (u - kw // 2) * columns * 2 / w
+        down, along = v - kh // 2 - self.shift[0], u - kw // 2 - self.shift[1]
+        return down * rows * 2 / h, along * columns * 2 / w
 
-    def window(self, size: tuple[int, int]) -> "Moments":
-        """Give the moments of a smaller window with the same centre, from the same pixels.
+    def window(self, size: tuple[int, int], shift: tuple[int, int] | None = None) -> "Moments":
+        """Give the moments of a smaller window from the same pixels: with the same centre, or that `shift`.
 
-        Raises ValueError if it is larger than this one.
+        Raises ValueError if it does not lie inside this one.
 
         >>> big = Moments.of(np.eye(9), np.eye(9), size=5)
         >>> big.window((3, 1)).size
         (3, 1)
+        >>> big.window((2, 4), shift=(-1, 0)).shift
+        (-1, 0)
         """
         kh, kw = self.size
         rows, columns = size
         if not (0 < rows <= kh and 0 < columns <= kw):
             raise ValueError(f"`size` must lie inside the window of {self.size}, got {size}.")
+        down, along = shift = self.shift if shift is None else shift
+        top, left = kh // 2 + self.shift[0] - rows // 2 - down, kw // 2 + self.shift[1] - columns // 2 - along
+        if not (0 <= top <= kh - rows and 0 <= left <= kw - columns):
+            raise ValueError(
+                f"`shift` must leave the {rows} x {columns} window inside that of {self.size} at shift "
+                f"{self.shift}, got {shift}."
+            )
+        if (size, shift) == (self.size, self.shift):
+            return self
         planes = len(monomials(self.varying)) * self.channels
         entries = np.arange(self.sums.shape[-1])
         taps, rest = np.split(entries, [planes * kh * kw])
-        top, left = kh // 2 - rows // 2, kw // 2 - columns // 2
         inside = taps.reshape(planes, kh, kw)[:, top : top + rows, left : left + columns]
         keep = np.append(inside, rest)
         sums = np.ascontiguousarray(self.sums[:, keep[:, None], keep])
         # A smaller window allows more folds: those it has stay, the rest are empty.
         sums = np.concatenate([sums, np.zeros((fold_count(len(keep)) - len(sums), *sums.shape[1:]))])
-        return replace(self, size=size, sums=sums)
+        return replace(self, size=size, sums=sums, shift=shift)
 
     def __add__(self, other: object) -> "Moments":
         if not isinstance(other, Moments):
@@ -195,7 +210,7 @@ class Moments:
                 f"Only moments of one stride and dilation add up, got {tuple(self.stride)}, "
                 f"{tuple(self.dilation)} and {tuple(other.stride)}, {tuple(other.dilation)}."
             )
-        for name in ("channels", "background", "varying", "shape"):
+        for name in ("channels", "background", "varying", "shape", "shift"):
             ours, theirs = getattr(self, name), getattr(other, name)
             if ours != theirs:
                 raise ValueError(f"Only moments of one `{name}` add up, got {ours} and {theirs}.")
@@ -264,6 +279,7 @@ def measure(pair: Resolved) -> Moments:
         background=model.background,
         varying=model.varying,
         shape=model.shape if model.background or model.varying else None,
+        shift=model.shift,
     )
 
 

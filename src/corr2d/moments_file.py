@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _FORMAT, _VERSION = "corr2d moments", "1"
 _FILE_BYTES = 8 << 30
+_FURTHEST = 10**6  # rows and columns, beyond any picture
 
 
 def save_moments(moments: "Moments", path: str | os.PathLike[str]) -> None:
@@ -35,6 +36,7 @@ def save_moments(moments: "Moments", path: str | os.PathLike[str]) -> None:
         "background": moments.background,
         "varying": moments.varying,
         "shape": moments.shape,
+        "shift": moments.shift,
     }
     with replace_file(path) as file:
         file.write(
@@ -90,6 +92,9 @@ def _checked(said: Any) -> dict[str, Any]:
     for name, pair in pairs.items():
         if [type(k) for k in pair] != [int, int] or min(pair) < 1:
             raise ValueError(f"`{name}` must be two positive integers, got {pair!r}.")
+    shift = said.get("shift", [0, 0])  # files of before windows could stand beside the middle have none
+    if [type(n) for n in shift] != [int, int] or max(map(abs, shift)) > _FURTHEST:
+        raise ValueError(f"`shift` must be two integers up to {_FURTHEST}, got {shift!r}.")
     counts = {name: said[name] for name in ("count", "channels", "background", "varying")}
     least = {"count": 0, "channels": 1, "background": said["varying"], "varying": 0}
     for name, n in counts.items():
@@ -115,4 +120,5 @@ def _checked(said: Any) -> dict[str, Any]:
         "stride": Steps(*stride),
         "dilation": Steps(*dilation),
         "shape": None if shape is None else tuple(shape),
+        "shift": tuple(shift),
     }

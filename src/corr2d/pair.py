@@ -23,6 +23,7 @@ class Model(NamedTuple):
     background: int
     frames: tuple[Frame, Frame]  # of `before` and of `after`
     shape: tuple[int, int]  # of `after`, with its border
+    shift: tuple[int, int] = (0, 0)  # of the windows: how much further up and left than centred they stand
 
     @classmethod
     def plain(cls, windows: Windows, shape: tuple[int, int]) -> "Model":
@@ -61,6 +62,7 @@ def resolve_pair(
     clip: Clip,
     background: int,
     varying: int = 0,
+    shift: tuple[int, int] = (0, 0),
 ) -> Resolved:
     """Check what `Moments.of` was given, all but the scale of the pixels."""
     of_after = None if mix else channel_axis
@@ -73,14 +75,14 @@ def resolve_pair(
     degrees = resolve_degree(varying, "varying"), resolve_degree(background, "background")
     steps, gaps = resolve_steps(stride, "stride"), resolve_steps(dilation, "dilation")
     windows = Windows.resolve(x.shape[1:], y.shape, size, steps, gaps)
-    of_x, of_y = windows.inside(x.shape[1:], y.shape)
+    of_x, of_y = windows.inside(x.shape[1:], y.shape, shift)
     counts = factors = None
     if where is not None:
         counts = resolve_where(where, np.shape(after), of_after)[..., *of_y]
     if weights is not None:
         factors = resolve_weights(weights, np.shape(after), of_after)[..., *of_y]
-    frames = windows.frames(x.shape[1:], y.shape)
-    model = Model(windows, len(x), degrees[0], max(degrees), frames, y.shape[-2:])
+    frames = windows.frames(x.shape[1:], y.shape, shift)
+    model = Model(windows, len(x), degrees[0], max(degrees), frames, y.shape[-2:], shift)
     return Resolved(x[..., *of_x], y[..., *of_y], model, counts, factors, resolve_clip(clip, y.dtype))
 
 

@@ -38,6 +38,7 @@ def robust(
     fit: Callable[[Moments], Kernel],
     *,
     clip: Clip,
+    shift: tuple[int, int] = (0, 0),
     **options: Any,
 ) -> Kernel:
     """Fit what `parts` show, in passes over the pixels, each weighted by how far off it was in the last.
@@ -45,15 +46,16 @@ def robust(
     Minimises ``sum_i rho(r_i / s)``, with s 1.4826 times the median of |r|, by iterated re-weighting from the
     least-squares fit. "huber" (Huber 1964): rho grows like |r| beyond 1.345 s. "tukey" (Beaton & Tukey 1974):
     rho does not grow beyond 4.685 s; begun from Huber's answer, since there may be several. Error bars are
-    those of such estimates (Huber & Ronchetti 2009, equation 7.81). `options` are those of `Moments.of`.
+    those of such estimates (Huber & Ronchetti 2009, equation 7.81). `shift` is where the window stands, as in
+    `Moments`; `options` are those of `Moments.of`.
     """
-    options = {**options, "size": size, "clip": clip}
+    options = {**options, "size": size, "clip": clip, "shift": shift}
     moments = reduce(add, (part.moments(**options) for part in parts))
     windows = Windows(moments.size, moments.stride, moments.dilation)
     kernel = fit(moments)
     for kind in ("huber", "tukey")[: 1 + (loss == "tukey")]:
         for _ in range(_MOST_PASSES):
-            residuals = [_residual(part, kernel, windows, clip) for part in parts]
+            residuals = [_residual(part, kernel, windows, clip, shift) for part in parts]
             scale = _scale(residuals, moments)
             weights = [_weight(r / scale, kind) for r in residuals]
             weighted = (
@@ -88,13 +90,15 @@ def resolve_loss(loss: Any) -> None:
         raise error(f"`loss` must be one of {', '.join(map(repr, LOSSES))}, got {loss!r}.")
 
 
-def _residual(part: Part, kernel: Kernel, windows: Windows, clip: Clip) -> NDArray[np.float64]:
+def _residual(
+    part: Part, kernel: Kernel, windows: Windows, clip: Clip, shift: tuple[int, int]
+) -> NDArray[np.float64]:
     """Give after - predicted, in noises of one weight: NaN where a pixel does not count."""
     x = channels_first(as_image(part.before, "before"), part.channel_axis, "before")
     y = as_image(part.after, "after")
     of_after = None if part.mix else part.channel_axis
     planes = channels_first(y, of_after, "after")
-    of_x, of_y = windows.inside(x.shape[part.mix :], planes.shape)
+    of_x, of_y = windows.inside(x.shape[part.mix :], planes.shape, shift)
     options: dict[str, Any] = {"stride": windows.stride, "dilation": windows.dilation, "dtype": np.float64}
     inside, weights = x[..., *of_x], kernel.weights
     if weights.ndim == 4:

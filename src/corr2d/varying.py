@@ -96,11 +96,15 @@ class VaryingKernel:
         too. So the windows of each monomial times `before` are taken for those of more channels, and the
         answer is exact.
 
-        Raises ValueError if the moments are of a kernel that does not vary, have channels, a stride or a
-        dilation, or too few pixels count.
+        Raises ValueError if the moments are of a kernel that does not vary, have channels, a stride, a
+        dilation or a window beside the middle, or too few pixels count.
         """
         if not moments.varying or moments.shape is None:
             raise ValueError("These moments are of a kernel that does not vary: use `Moments.solve`.")
+        if moments.shift != (0, 0):
+            raise ValueError(
+                f"A kernel that varies has its window in the middle, got moments of shift {moments.shift}."
+            )
         if moments.channels > 1 or max(*moments.stride, *moments.dilation) > 1:
             raise ValueError("A kernel that varies has no channels, stride or dilation. Leave them out.")
         beside = len(monomials(moments.background)) - 1

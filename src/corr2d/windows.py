@@ -36,10 +36,19 @@ class Windows(NamedTuple):
         windows.inside(before, after)
         return windows
 
-    def inside(self, before: tuple[int, ...], after: tuple[int, ...]) -> tuple[Slices, Slices]:
-        """Give the pixels of `before` and of `after` that windows inside the picture reach and lead to."""
+    def inside(
+        self, before: tuple[int, ...], after: tuple[int, ...], shift: tuple[int, int] = (0, 0)
+    ) -> tuple[Slices, Slices]:
+        """Give the pixels of `before` and of `after` that windows inside the picture reach and lead to.
+
+        Those of a same-sized pair are centred, or stand so many rows and columns of taps further up and left.
+        """
         with_border = is_same_sized(before, after, self.stride)
-        rows, columns = (self._along(axis, before[-2:], with_border) for axis in (0, 1))
+        if not with_border and shift != (0, 0):
+            raise ValueError(f"`shift` must be (0, 0) where `after` has no border, got {shift}.")
+        rows, columns = (
+            self._along(axis, before[-2:], shift[axis] if with_border else None) for axis in (0, 1)
+        )
         places = rows[1].stop, columns[1].stop
         if not with_border and places != after[-2:]:
             raise ValueError(
@@ -48,9 +57,11 @@ class Windows(NamedTuple):
             )
         return (rows[0], columns[0]), (rows[1], columns[1])
 
-    def frames(self, before: tuple[int, ...], after: tuple[int, ...]) -> tuple[Frame, Frame]:
+    def frames(
+        self, before: tuple[int, ...], after: tuple[int, ...], shift: tuple[int, int] = (0, 0)
+    ) -> tuple[Frame, Frame]:
         """Give the frames of what `inside` gives; a window's centre lies where its pixel of `after` does."""
-        of_x, of_y = self.inside(before, after)
+        of_x, of_y = self.inside(before, after, shift)
         kh, kw = self.size
         with_border = is_same_sized(before, after, self.stride)
         outside = (0, 0) if with_border else (kh // 2 * self.dilation.rows, kw // 2 * self.dilation.columns)
@@ -61,13 +72,15 @@ class Windows(NamedTuple):
             frame.of_part((of_y[0].start, of_y[1].start)),
         )
 
-    def _along(self, axis: int, before: tuple[int, ...], with_border: bool) -> tuple[slice, slice]:
+    def _along(self, axis: int, before: tuple[int, ...], shift: int | None) -> tuple[slice, slice]:
         step, far = self.stride[axis], reach(self.size, self.dilation)[axis]
-        # The window of the first result begins so far outside: its centre is at kh // 2.
-        outside = self.size[axis] // 2 * self.dilation[axis] if with_border else 0
-        first = -(-outside // step)
+        # The window of a first result at the border begins so far outside: its centre is at kh // 2.
+        outside = 0 if shift is None else (self.size[axis] // 2 + shift) * self.dilation[axis]
+        first = max(-(-outside // step), 0)
         start = first * step - outside
-        count = (before[axis] - start - far) // step + 1
+        # Of windows far to the left or right of their pixels, some inside lead to none.
+        results = (before[axis] - 1) // step + 1 - first
+        count = min((before[axis] - start - far) // step + 1, results)
         if count < 1:
             raise ValueError(
                 f"`size` must fit into the pictures of {before[0]} x {before[1]}, got {self.size}."

@@ -196,6 +196,7 @@ def _kernel_of(moments: Moments, background: Background, fit: Fit) -> Kernel:
 
     return Kernel(
         weights=weights.reshape(of_channels),
+        origin=(kh // 2 + moments.shift[0], kw // 2 + moments.shift[1]),
         bias=figure(float(center_y + intercept - polynomial @ background.mean - fsum(center_x * weights))),
         background=figure(polynomial if len(polynomial) else None),
         stderr=stderr.reshape(of_channels),

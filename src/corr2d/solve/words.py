@@ -108,7 +108,7 @@ def explains_less(kernel: Kernel, moments: Moments, fit: CurvedFit) -> list[str]
 
 
 def is_identity(kernel: Kernel, stride: Steps, level: float) -> list[str]:
-    """Say so, if the kernel changes nothing; `level` is the root mean square of `after`."""
+    """Say so, if the kernel changes nothing, or only shifts; `level` is the root mean square of `after`."""
     if kernel.weights.ndim != 2:
         return []
     kh, kw = kernel.weights.shape
@@ -119,4 +119,6 @@ def is_identity(kernel: Kernel, stride: Steps, level: float) -> list[str]:
         and abs(kernel.bias) <= 1e-10 * level
         and np.abs(kernel.weights - identity).max() <= 1e-10
     )
-    return [CHANGES_NOTHING] if same else []
+    if not same:
+        return []
+    return [CHANGES_NOTHING if kernel.origin == (kh // 2, kw // 2) else ONLY_SHIFTS]

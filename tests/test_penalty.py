@@ -10,7 +10,7 @@ from scipy.optimize import lsq_linear
 from corr2d import Kernel, Moments, corr2d, learn
 from corr2d.solve import solve
 from corr2d.solve.constraints import Constraints
-from corr2d.solve.penalty import _STRENGTHS, Penalty, _few_blocks, _in_units, _path, pulled_least_squares
+from corr2d.solve.penalty import _STRENGTHS, Penalty, _in_units, _path, few_blocks, pulled_least_squares
 
 SIZES = [(1, 1), (1, 5), (4, 1), (3, 3), (2, 5), (4, 4)]
 PENALTIES = [{"ridge": 0.3}, {"smooth": 0.2}, {"ridge": 1e-3, "smooth": 2.0}]
@@ -319,12 +319,12 @@ def test_more_than_half_in_one_block_cannot_be_chosen_on():
 def test_blocks_are_joined_unless_one_would_hold_most_pixels():
     sums = np.zeros((16, 3, 3))
     sums[:, -2, -2] = np.arange(16)
-    joined = _few_blocks(sums)
+    joined = few_blocks(sums)
     np.testing.assert_array_equal(joined[:, -2, -2], np.arange(8) + np.arange(8, 16))
     sums[:, -2, -2] = 0
     sums[[0, 8, 9], -2, -2] = 1  # the first and the ninth would be joined
-    np.testing.assert_array_equal(_few_blocks(sums), sums)
-    np.testing.assert_array_equal(_few_blocks(sums[:2]), sums[:2])
+    np.testing.assert_array_equal(few_blocks(sums), sums)
+    np.testing.assert_array_equal(few_blocks(sums[:2]), sums[:2])
 
 
 @pytest.mark.parametrize("name", ["ridge", "smooth"])

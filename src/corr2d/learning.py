@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,7 +17,7 @@ from .moments import Moments
 from .pair import Clip
 from .robust import Loss, resolve_loss, robust
 from .shift import NO_SHIFT, Aligned, Shift, align, resolve_shift, shift_of
-from .size import LARGEST, choose_size, explains, largest_window
+from .size import LARGEST, Choice, choose_size, explains, largest_window, least_choice
 from .solve import solve
 from .solve.constraints import Symmetry
 from .solve.family import FamilyName
@@ -27,6 +27,7 @@ from .windows import is_same_sized, told_size
 
 _Pair = tuple[ArrayLike, ArrayLike]
 _Measure = Callable[[Iterable[_Pair], Any], list[Moments]]
+_Mirrored = Literal["no", "centred", "square"]  # what windows symmetric kernels need
 
 # Most kernels are small: the largest window is measured only if a smaller one does not explain the pair.
 _STAGES = (7, LARGEST)
@@ -74,8 +75,9 @@ def learn(
     size : int or (kh, kw), optional
         Of the kernel. Of more than 65 x 65 taps it is found by conjugate gradients (`corr2d.large`), all
         pairs kept in memory. Default: what the shapes tell (h - h' + 1, w - w' + 1); for a same-sized pair
-        the smallest odd square up to 15 x 15 that predicts blocks of the picture left out of the fit as well
-        as any (`corr2d.size.choose_size`).
+        the smallest window that predicts blocks of the picture left out of the fit as well as any, within 15
+        x 15 about the pixel: of any height and width, and its middle need not be on the pixel, which is then
+        in `origin` (`corr2d.size.choose_size`).
     stride, dilation : int or (rows, columns)
         As in `corr2d`: `after` has every so many-th result (a smaller picture), and the taps are so many
         pixels apart. A strided `after` with its border has ceil(h / stride) rows; without, `size` must be
@@ -176,7 +178,7 @@ def learn(
         or bool(nonnegative or ridge or smooth or mix or background)
         or loss != "squared"
     )
-    task = _Task(colours, options, moved.where, moved.weights, fit, loss, constrained)
+    task = _Task(colours, options, moved.where, moved.weights, fit, loss, constrained, _mirrored(symmetric))
     if size is not None and loss == "squared":
         return _shifted(colours.stacked(task.kernels(moved.pairs, size)), moved)
     kept = [(as_image(x, "before"), as_image(y, "after")) for x, y in moved.pairs]
@@ -199,6 +201,7 @@ class _Task:
     fit: Callable[[Moments], Kernel]
     loss: Loss
     constrained: bool  # more than least squares is asked for
+    mirrored: _Mirrored
 
     def parts(self, pair: _Pair) -> list[Part]:
         return self.colours.parts(*pair, self.where, self.weights)
@@ -215,7 +218,9 @@ class _Task:
             raise ValueError(_NO_PAIR)
         return total
 
-    def kernels(self, pairs: Iterable[_Pair], size: int | tuple[int, int]) -> list[Kernel]:
+    def kernels(
+        self, pairs: Iterable[_Pair], size: int | tuple[int, int], shift: tuple[int, int] = NO_SHIFT
+    ) -> list[Kernel]:
         """Fit kernels of one size; only where it is large, or the loss is not squared, are all pairs kept."""
         if is_large(size, constrained=self.constrained):
             return [
@@ -225,7 +230,8 @@ class _Task:
         if self.loss == "squared":
             return [self.fit(moments) for moments in self.measure(pairs, size)]
         parts_of_each = _in_step([self.parts(pair) for pair in pairs])
-        return [robust(size, parts, self.loss, self.fit, **self.options) for parts in parts_of_each]
+        options = self.options | {"shift": shift}
+        return [robust(size, parts, self.loss, self.fit, **options) for parts in parts_of_each]
 
     def with_size_found(self, pairs: list[tuple[NDArray[Any], NDArray[Any]]]) -> Kernel:
         """Fit kernels of the size that the shapes tell, or else the pixels."""
@@ -235,10 +241,17 @@ class _Task:
         told = _told_size(pairs, self.colours, stride, dilation)
         if told is not None:
             return self.colours.stacked(self.kernels(pairs, told))
-        found, notes = _choose(pairs, self.colours, stride, dilation, self.measure)
+        found, notes = _choose(pairs, self.colours, stride, dilation, self.measure, self.mirrored)
         if self.loss == "squared":
             return self.colours.stacked([self.fit(moments) for moments in found], notes)
-        return self.colours.stacked(self.kernels(pairs, found[0].size), notes)
+        return self.colours.stacked(self.kernels(pairs, found[0].size, found[0].shift), notes)
+
+
+def _mirrored(symmetric: Symmetry | Sequence[Symmetry] | None) -> _Mirrored:
+    if symmetric is None:
+        return "no"
+    # What is no name is refused where it is used.
+    return "square" if isinstance(symmetric, Sequence) and "4-fold" in symmetric else "centred"
 
 
 def _check_steps(stride: Steps, dilation: Steps, background: int) -> None:
@@ -261,18 +274,24 @@ def _hint(kernel: Kernel, pairs: Sequence[_Pair], **options: Any) -> list[str]:
     if not pairs or not same or not np.all(np.asarray(kernel.r2) < _POOR):
         return []
     found = shift_of(pairs, **options)
-    within = max(kernel.size) // 2
-    if found is None or max(map(abs, found)) <= within:
+    if found is None or _reaches(kernel, found):
         return []
     return [f"`after` seems to be shifted against `before` by {found} rows and columns: pass shift='auto'."]
+
+
+def _reaches(kernel: Kernel, shift: tuple[int, int]) -> bool:
+    """Say whether the kernel has taps as far from the pixel as that shift."""
+    (y, x), (kh, kw) = kernel.origin or NO_SHIFT, kernel.size
+    return max(map(abs, shift)) <= max(y, kh - 1 - y, x, kw - 1 - x)
 
 
 def _shifted(kernel: Kernel, moved: Aligned) -> Kernel:
     """Give the kernel, learned from aligned pictures, the origin that leads back to `after`."""
     if moved.shift == NO_SHIFT:
         return kernel.with_notes(*moved.notes)
-    down, right = (k // 2 + n for k, n in zip(kernel.size, moved.shift, strict=True))
-    notes = tuple(ONLY_SHIFTS if note == CHANGES_NOTHING else note for note in kernel.notes)
+    down, right = (place + n for place, n in zip(kernel.origin or NO_SHIFT, moved.shift, strict=True))
+    changes = CHANGES_NOTHING if (down, right) == (kernel.size[0] // 2, kernel.size[1] // 2) else ONLY_SHIFTS
+    notes = tuple(changes if note in (CHANGES_NOTHING, ONLY_SHIFTS) else note for note in kernel.notes)
     return replace(kernel, origin=(down, right), notes=notes)
 
 
@@ -336,6 +355,7 @@ def _choose(
     stride: Steps,
     dilation: Steps,
     measure: _Measure,
+    mirrored: _Mirrored,
 ) -> tuple[list[Moments], list[str]]:
     """Measure with a small window, with the largest if that does not explain the pair, and trim.
 
@@ -343,6 +363,7 @@ def _choose(
     after all, that ring depends on the padding (test_the_ring_around_the_tried_window_does_not_count).
     """
     shapes = [colours.shapes(x, y)[0][-2:] for x, y in pairs]
+    grain = float(all(y.dtype.kind in "iu" for _, y in pairs))
     for stage in _STAGES:
         window = largest_window(shapes, stage, stride, dilation)
         parts = measure(pairs, window)
@@ -350,17 +371,54 @@ def _choose(
         while window != (1, 1) and min(m.count for m in parts) < 2 * (window[0] * window[1] + 1):
             window = largest_window(shapes, max(window) - 2, stride, dilation)
             parts = measure(pairs, window)
-        choices = [choose_size(moments) for moments in parts]
-        explained = all(explains(choice, y.dtype) for choice in choices for _, y in pairs)
-        if explained:
+        last = stage == LARGEST
+        if not last and not _explained([least_choice(moments) for moments in parts], pairs):
+            continue
+        choices = [choose_size(moments, grain) for moments in parts]
+        if _explained(choices, pairs) and (last or not _may_reach_further(choices, window)):
             break
-    size = (max(c.size[0] for c in choices), max(c.size[1] for c in choices))
+    size, shift = _around(choices, window, mirrored)
     notes = []
-    if not explained and size == window and max(size) == LARGEST:
+    if not _explained(choices, pairs) and LARGEST in _ends_reached(size, shift, window):
         notes = [
-            f"{size[0]} x {size[1]} is the largest size tried; a larger one may fit better: pass `size`."
+            f"{window[0]} x {window[1]} is the largest size tried; a larger one may fit better: pass `size`."
         ]
-    return [moments.window(size) for moments in parts], notes
+    return [moments.window(size, shift) for moments in parts], notes
+
+
+def _explained(choices: list[Choice], pairs: list[tuple[NDArray[Any], NDArray[Any]]]) -> bool:
+    return all(explains(choice, y.dtype) for choice in choices for _, y in pairs)
+
+
+def _may_reach_further(choices: list[Choice], window: tuple[int, int]) -> bool:
+    """Say whether taps beyond the window may hide below rounding: the kernel ends where the window does."""
+    exact = all(explains(choice, np.dtype(np.float64)) for choice in choices)
+    return not exact and any(_ends_reached(choice.size, choice.shift, window) for choice in choices)
+
+
+def _ends_reached(size: tuple[int, int], shift: tuple[int, int], window: tuple[int, int]) -> set[int]:
+    """Give the length of the window along each axis on which a smaller one reaches one of its ends."""
+    tops = [whole // 2 - k // 2 - n for whole, k, n in zip(window, size, shift, strict=True)]
+    return {whole for whole, k, top in zip(window, size, tops, strict=True) if top == 0 or top + k == whole}
+
+
+def _around(
+    choices: list[Choice], window: tuple[int, int], mirrored: _Mirrored
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Give the size and the shift of the smallest window that holds those of all channels.
+
+    Symmetric kernels are so about their pixel, and need a window that is.
+    """
+    origins = [np.add(np.array(choice.size) // 2, choice.shift) for choice in choices]
+    before = np.max(origins, axis=0)  # taps up and left of the pixel; none, if negative
+    behind = np.max([choice.size - origin for choice, origin in zip(choices, origins, strict=True)], axis=0)
+    if mirrored != "no":
+        far = np.maximum(before, behind - 1)
+        if mirrored == "square":
+            far[:] = min(far.max(), (min(window) - 1) // 2)
+        before, behind = far, far + 1
+    kh, kw = (before + behind).tolist()
+    return (kh, kw), (int(before[0]) - kh // 2, int(before[1]) - kw // 2)
 
 
 def _in_step(pairs: list[list[Part]]) -> list[tuple[Part, ...]]:

@@ -1,6 +1,7 @@
 """The size of the window, where the shapes do not tell it."""
 
 from dataclasses import dataclass
+from itertools import takewhile
 from math import sqrt
 
 import numpy as np
@@ -9,8 +10,11 @@ from numpy.typing import NDArray
 from .borders import NO_STEPS, Pads, Steps, result_shape
 from .moments import Moments
 from .solve.fit import predictor
+from .trimming import Box, Sums, held_out_errors_of, squared_error, trimmed
 
 LARGEST = 15  # tried unasked; 15 x 15 costs some 20 ms a megapixel
+_OF_GRAIN = 0.005 / 12  # of a step's square: a 200th of the variance of what rounding leaves
+_SURPRISING = 3.5  # deviations: chance is beyond once in 4,000 rows and columns, and some thirty are tried
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -21,6 +25,7 @@ class Choice:
     size: tuple[int, int]
     error: float  # mean square over the held-out pixels
     spread: float  # variance of `after`
+    shift: tuple[int, int] = (0, 0)  # how much further up and left than centred the window stands
 
 
 def largest_window(
@@ -47,12 +52,23 @@ def _places(shape: tuple[int, ...], size: tuple[int, int], stride: Steps, dilati
     return max(rows, 0) * max(columns, 0)
 
 
-def choose_size(moments: Moments) -> Choice:
-    """Choose the smallest odd window that predicts held-out blocks as well as the best does.
+def choose_size(moments: Moments, grain: float = 0.0) -> Choice:
+    """Choose the smallest window that predicts held-out blocks as well as the best does, and its place.
 
-    Each block (fold) of the picture is predicted from a fit to the others. As well: the mean squared error
-    is larger by at most one standard error of that difference over the blocks (Breiman et al. 1984, section
-    3.4.3, with paired differences), or by what rounding makes of zero.
+    From the measured window the outer rows and columns are taken away one by one, the one that costs least
+    first (backward elimination, Draper & Smith 1998, section 15.3). Those that may be chance go for good: an
+    F test finds what they explain within 3.5 deviations of it. Of the windows from there on, each
+    block (fold) of the picture is predicted from fits to the others, and the smallest that does it as well as
+    the best is taken. As well: the mean squared error is larger by at most one standard error of that
+    difference over the blocks (Breiman et al. 1984, section 3.4.3, with paired differences), or by what
+    rounding makes of zero. If the same size does as well in the middle, it is put there.
+
+    `grain` is the step that the pixels of `after` were rounded to, 1 for integers. What rounding leaves
+    depends on the picture where that is flat, so taps that stand for nothing explain some of it: a 200th
+    of the step's variance is no reason for a larger window.
+
+    The F test alone takes the residuals for white, and finds too large windows where they are not; blocks
+    alone take what chance made of one of some thirty windows (`simulations/size.py`).
 
     Raises ValueError if one block holds more than half of the pixels: the others could not predict it.
     """
@@ -62,28 +78,61 @@ def choose_size(moments: Moments) -> Choice:
             "`size` must be given: more than half of the pixels that count lie in one block of the "
             "picture, and too few outside it to test a size on."
         )
-    kh, kw = moments.size
-    sizes = dict.fromkeys((min(k, kh), min(k, kw)) for k in range(1, max(kh, kw) + 1, 2))
-    beside = moments.sums.shape[-1] - moments.channels * kh * kw
-    held_out = {
-        s: held_out_errors(moments.window(s))
-        for s in sizes
-        if moments.channels * s[0] * s[1] + beside - 1 <= moments.count / 2
-    }
-    if not held_out:
+    inside = _affordable(moments)
+    if inside is None:
         return Choice((1, 1), np.inf, 0.0)
-    n = counts.sum()
-    best, _ = min(held_out.values(), key=lambda result: float(result[0].sum()))
-    total = moments.total
-    spread = float(total[-1, -1] - total[-1, -2] ** 2 / n) / n
-    for size, (errors, rounding) in held_out.items():
-        excess = errors - best
-        mean = excess.sum() / n
-        folds = int(np.count_nonzero(counts))
-        deviation = sqrt(folds / max(folds - 1, 1) * float(((excess - mean * counts) ** 2).sum())) / n
-        if mean <= deviation + rounding / n:
-            return Choice(size, float(errors.sum() / n), spread)
-    raise AssertionError("the best size is as good as itself")
+    sums = Sums.of(moments if inside == moments.size else moments.window(inside))
+    box, error = _smallest_as_good(sums, _OF_GRAIN * grain**2 * sums.amount / sums.squares)
+    middle = sums.middle(box.size)
+    shift = moments.shift[0] + middle.top - box.top, moments.shift[1] + middle.left - box.left
+    return Choice(box.size, error * sums.squares / sums.amount, sums.spread, shift)
+
+
+def least_choice(moments: Moments) -> Choice:
+    """Give the whole window with what its fit leaves: no window inside predicts held-out blocks better."""
+    sums = Sums.of(moments)
+    return Choice(moments.size, squared_error(sums) * sums.squares / sums.amount, sums.spread)
+
+
+def _affordable(moments: Moments) -> tuple[int, int] | None:
+    """Give the largest window of at most half as many unknowns as pixels count: None if there is none."""
+    kh, kw = moments.size
+    beside = moments.sums.shape[-1] - moments.channels * kh * kw
+    for k in range(max(kh, kw), 0, -1):
+        size = min(k, kh), min(k, kw)
+        if size[0] % 2 == kh % 2 and moments.channels * size[0] * size[1] + beside - 1 <= moments.count / 2:
+            return size
+    return None
+
+
+def _smallest_as_good(sums: Sums, nothing: float) -> tuple[Box, float]:
+    """Give the window, and its squared error over the held-out folds; `nothing` more of it does not count."""
+    steps = trimmed(sums)
+    by_chance = len(list(takewhile(lambda step: step.surprise <= _SURPRISING, steps)))
+    boxes = [sums.whole, *(step.left for step in steps)][by_chance:]
+    order = [sums.inside(boxes[-1]), *(step.gone for step in reversed(steps[by_chance:]))]
+    # None at all, then those from the smallest up to the largest that is not chance.
+    ends = np.cumsum([0, *map(len, order)])
+    errors, rounding = held_out_errors_of(sums, np.concatenate(order), ends)
+    best = errors[:, errors.sum(axis=0).argmin()]
+    found = next(i for i in range(len(ends)) if _is_as_good(errors[:, i], best, rounding[i] + nothing, sums))
+    box = sums.middle((1, 1)) if found == 0 else boxes[-found]
+    middle = sums.middle(box.size)
+    if found and box != middle:
+        taps = sums.inside(middle)
+        there, rounded = held_out_errors_of(sums, taps, np.array([len(taps)]))
+        if _is_as_good(there[:, 0], errors[:, found], rounded[0] + nothing, sums):
+            return middle, float(there.sum())
+    return box, float(errors[:, found].sum())
+
+
+def _is_as_good(errors: NDArray[np.float64], best: NDArray[np.float64], nothing: float, sums: Sums) -> bool:
+    """Say whether errors are larger by at most one standard error of the difference, or by nothing."""
+    share = sums.folds[:, -2, -2]  # of the pixels
+    excess, folds = errors - best, len(errors)
+    mean = excess.sum()
+    deviation = sqrt(folds / max(folds - 1, 1) * float(((excess - mean * share) ** 2).sum()))
+    return bool(mean <= deviation + nothing)
 
 
 def explains(choice: Choice, after: np.dtype[np.generic]) -> bool:

@@ -197,7 +197,7 @@ def _choose(
     asks for does not change where the block with the one edge is left out. (Else the worst of 288 ridges has
     22 times the squared error of the taps of no penalty, not 1.8 times.)
     """
-    sums = _few_blocks(sums)
+    sums = few_blocks(sums)
     counts = sums[:, -2, -2]
     n = counts.sum()
     if counts.max() > n / 2:
@@ -225,7 +225,7 @@ def _choose(
     return float(strengths[mean <= deviation].max())
 
 
-def _few_blocks(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+def few_blocks(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """Join the folds by twos, down to eight, unless one then holds most pixels."""
     while len(sums) > 8:
         first, second = np.array_split(sums, 2)

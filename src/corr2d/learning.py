@@ -27,7 +27,7 @@ from .windows import is_same_sized, told_size
 
 _Pair = tuple[ArrayLike, ArrayLike]
 _Measure = Callable[[Iterable[_Pair], Any], list[Moments]]
-_Mirrored = Literal["no", "centred", "square"]  # what windows symmetric kernels need
+_Mirrored = Literal["no", "centred", "square"]  # what windows symmetric kernels and families need
 
 # Most kernels are small: the largest window is measured only if a smaller one does not explain the pair.
 _STAGES = (7, LARGEST)
@@ -178,7 +178,9 @@ def learn(
         or bool(nonnegative or ridge or smooth or mix or background)
         or loss != "squared"
     )
-    task = _Task(colours, options, moved.where, moved.weights, fit, loss, constrained, _mirrored(symmetric))
+    task = _Task(
+        colours, options, moved.where, moved.weights, fit, loss, constrained, _mirrored(symmetric, family)
+    )
     if size is not None and loss == "squared":
         return _shifted(colours.stacked(task.kernels(moved.pairs, size)), moved)
     kept = [(as_image(x, "before"), as_image(y, "after")) for x, y in moved.pairs]
@@ -247,7 +249,9 @@ class _Task:
         return self.colours.stacked(self.kernels(pairs, found[0].size, found[0].shift), notes)
 
 
-def _mirrored(symmetric: Symmetry | Sequence[Symmetry] | None) -> _Mirrored:
+def _mirrored(symmetric: Symmetry | Sequence[Symmetry] | None, family: FamilyName | None) -> _Mirrored:
+    if family is not None:  # the ends of a track need room to turn
+        return "square"
     if symmetric is None:
         return "no"
     # What is no name is refused where it is used.
@@ -407,7 +411,7 @@ def _around(
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """Give the size and the shift of the smallest window that holds those of all channels.
 
-    Symmetric kernels are so about their pixel, and need a window that is.
+    Symmetric kernels are so about their pixel, and need a window that is; shapes of a family need a square.
     """
     origins = [np.add(np.array(choice.size) // 2, choice.shift) for choice in choices]
     before = np.max(origins, axis=0)  # taps up and left of the pixel; none, if negative

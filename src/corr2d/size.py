@@ -90,6 +90,8 @@ def choose_size(moments: Moments, grain: float = 0.0) -> Choice:
 
 def least_choice(moments: Moments) -> Choice:
     """Give the whole window with what its fit leaves: no window inside predicts held-out blocks better."""
+    if _affordable(moments) != moments.size:
+        return Choice(moments.size, np.inf, 0.0)
     sums = Sums.of(moments)
     return Choice(moments.size, squared_error(sums) * sums.squares / sums.amount, sums.spread)
 
@@ -111,14 +113,15 @@ def _smallest_as_good(sums: Sums, nothing: float) -> tuple[Box, float]:
     by_chance = len(list(takewhile(lambda step: step.surprise <= _SURPRISING, steps)))
     boxes = [sums.whole, *(step.left for step in steps)][by_chance:]
     order = [sums.inside(boxes[-1]), *(step.gone for step in reversed(steps[by_chance:]))]
-    # None at all, then those from the smallest up to the largest that is not chance.
-    ends = np.cumsum([0, *map(len, order)])
+    ends = np.cumsum([len(taps) for taps in order])
     errors, rounding = held_out_errors_of(sums, np.concatenate(order), ends)
     best = errors[:, errors.sum(axis=0).argmin()]
     found = next(i for i in range(len(ends)) if _is_as_good(errors[:, i], best, rounding[i] + nothing, sums))
-    box = sums.middle((1, 1)) if found == 0 else boxes[-found]
-    middle = sums.middle(box.size)
-    if found and box != middle:
+    box = boxes[-1 - found]
+    middle = sums.middle((max(box.size[0], 1), max(box.size[1], 1)))
+    if box.size == (0, 0):  # the mean is as good
+        return middle, float(errors[:, found].sum())
+    if box != middle:
         taps = sums.inside(middle)
         there, rounded = held_out_errors_of(sums, taps, np.array([len(taps)]))
         if _is_as_good(there[:, 0], errors[:, found], rounded[0] + nothing, sums):

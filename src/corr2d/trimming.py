@@ -27,7 +27,7 @@ _OPEN = 1e-10  # what the pair tells of a direction, of what it tells of a tap: 
 
 
 class Box(NamedTuple):
-    """A window inside the measured one, as rows and columns of that: the ends do not belong to it."""
+    """A window inside the measured one, as rows and columns of that; bottom and right do not belong to it."""
 
     top: int
     bottom: int
@@ -42,6 +42,8 @@ class Box(NamedTuple):
     def sides(self) -> "Iterator[tuple[Box, Box, int]]":
         """Give what can go, an outer row or column, with what then stays and the row or column it is."""
         top, bottom, left, right = self
+        if self.size == (1, 1):
+            yield self, Box(top, top, left, left), 0
         if bottom - top > 1:
             yield Box(top, top + 1, left, right), Box(top + 1, bottom, left, right), 0
             yield Box(bottom - 1, bottom, left, right), Box(top, bottom - 1, left, right), 0
@@ -186,17 +188,17 @@ class _Fit:
 def trimmed(sums: Sums) -> list[Step]:
     """Take the outer rows and columns away one by one, the one that costs least first.
 
-    Down to one tap, or until the squared error is more than twice that of the whole window.
+    Down to none, or until twice the noise of the whole window is left.
 
     Least: the one that most likely costs so much if it stands for nothing, by the F test, which compares rows
     and columns of any length. Of those that cost no more than rounding, the one furthest from the middle.
     """
     known, left = _Fit(sums), sums.whole
     freedom = max(sums.count - len(sums.total) + 1, 1)
-    least = max(known.squared_error, known.rounding)
-    noise, most = least / freedom, 2 * least
+    noise = max(known.squared_error, known.rounding) / freedom
+    most = 2 * noise * sums.count
     steps: list[Step] = []
-    while left.size != (1, 1) and known.squared_error <= most:
+    while left.size != (0, 0) and known.squared_error <= most:
         tried: list[tuple[float, int, Step]] = []
         nothing = known.rounding
         for gone, rest, axis in left.sides():

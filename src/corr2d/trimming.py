@@ -23,6 +23,7 @@ _Array = NDArray[np.float64]
 
 _EPS = float(np.finfo(np.float64).eps)
 _CANCELLED = 1e-3  # of the inverse is left: it is made anew
+_DOUBTFUL = 1e6  # an inverse as large as this may have lost digits that count
 _OPEN = 1e-10  # what the pair tells of a direction, of what it tells of a tap: it may as well be nothing
 
 
@@ -123,23 +124,29 @@ class Sums:
 
 
 class _Fit:
-    """The fit of the taps that are still there, and the inverse of their Gram matrix."""
+    """The fit of some taps, from which more and more are taken out, and the inverse of their Gram matrix."""
 
-    def __init__(self, sums: Sums) -> None:
-        self.about_mean = _centred(sums.total)
-        self.gram, self.cross = self.about_mean[:-2, :-2].copy(), self.about_mean[:-2, -1]
-        self.magnitudes, self.ridge = np.abs(sums.total), sums.ridge
-        self.gram[np.diag_indices_from(self.gram)] += self.ridge
-        self.there = np.ones(len(self.cross), np.bool_)
-        self.weights = np.zeros(len(self.cross))
+    def __init__(self, sums: Sums, taps: NDArray[np.intp]) -> None:
+        entries = np.concatenate([taps, sums.background, [len(sums.total) - 2, len(sums.total) - 1]])
+        self.place = np.zeros(len(sums.total), np.intp)  # of each entry of z among these
+        self.place[entries] = np.arange(len(entries))
+        total = sums.total[entries[:, None], entries]
+        self.about_mean, self.magnitudes, self.ridge = _centred(total), np.abs(total), sums.ridge
+        self.cross, self.left = self.about_mean[:-2, -1], len(entries) - 2
         self._invert()
         if self.largest > 1 / _OPEN:
             # More ridge: of an inverse of 1e12 no digits are left where much of it cancels
             # (test_what_a_pair_does_not_tell_goes_first).
             self.ridge += _OPEN
-            self.gram[np.diag_indices_from(self.gram)] += _OPEN
             self._invert()
+        self.weights = self.inverse @ self.cross
         self._settle()
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether it is better made anew: half of it is zeros, or the largest went, and digits with it."""
+        few = 2 * self.left < len(self.cross)
+        return few or float(np.diag(self.inverse).max()) < _CANCELLED * self.largest
 
     @property
     def squared_error(self) -> float:
@@ -156,33 +163,33 @@ class _Fit:
 
     def cost_of(self, taps: NDArray[np.intp]) -> float:
         """Say by how much the squared error grows without them."""
-        weights = self.weights[taps]
-        return float(weights @ np.linalg.solve(self.inverse[taps[:, None], taps], weights))
+        some = self.place[taps]
+        weights = self.weights[some]
+        return float(weights @ np.linalg.solve(self.inverse[some[:, None], some], weights))
 
     def take_out(self, taps: NDArray[np.intp]) -> None:
+        some = self.place[taps]
         # By Cholesky's factor: what it rounds keeps the inverse symmetric and positive.
-        factor = np.linalg.cholesky(self.inverse[taps[:, None], taps])
-        change = np.linalg.solve(factor, self.inverse[taps])
-        self.weights -= np.linalg.solve(factor, self.weights[taps]) @ change
+        factor = np.linalg.cholesky(self.inverse[some[:, None], some])
+        change = np.linalg.solve(factor, self.inverse[some])
+        self.weights -= np.linalg.solve(factor, self.weights[some]) @ change
         self.inverse -= change.T @ change
-        self.there[taps] = False
-        self.weights[taps] = self.inverse[taps] = self.inverse[:, taps] = 0
-        # What the pair does not tell is as large as 1 / ridge. If it goes, little is left in the last digits.
-        if np.diag(self.inverse).max() < _CANCELLED * self.largest:
-            self._invert()
+        self.weights[some] = self.inverse[some] = self.inverse[:, some] = 0
+        self.left -= len(some)
         self._settle()
 
     def _invert(self) -> None:
-        some = np.flatnonzero(self.there)
-        self.inverse = np.zeros_like(self.gram)
-        factor = np.linalg.inv(np.linalg.cholesky(self.gram[some[:, None], some]))
-        self.inverse[some[:, None], some] = factor.T @ factor
-        self.largest = float(np.diag(self.inverse).max(initial=0))
+        gram = self.about_mean[:-2, :-2].copy()
+        gram[np.diag_indices_from(gram)] += self.ridge
+        factor = np.linalg.inv(np.linalg.cholesky(gram))
+        self.inverse = factor.T @ factor
+        self.largest = float(np.diag(self.inverse).max())
 
     def _settle(self) -> None:
         """Correct the weights by what they leave of the equations, where digits were lost."""
-        for _ in range(2):
-            self.weights += self.inverse @ (self.there * (self.cross - self.gram @ self.weights))
+        for _ in range(2 * (self.largest > _DOUBTFUL)):
+            rest = self.cross - self.about_mean[:-2, :-2] @ self.weights - self.ridge * self.weights
+            self.weights += self.inverse @ rest
 
 
 def trimmed(sums: Sums) -> list[Step]:
@@ -193,7 +200,7 @@ def trimmed(sums: Sums) -> list[Step]:
     Least: the one that most likely costs so much if it stands for nothing, by the F test, which compares rows
     and columns of any length. Of those that cost no more than rounding, the one furthest from the middle.
     """
-    known, left = _Fit(sums), sums.whole
+    known, left = _Fit(sums, sums.inside(sums.whole)), sums.whole
     freedom = max(sums.count - len(sums.total) + 1, 1)
     noise = max(known.squared_error, known.rounding) / freedom
     most = 2 * noise * sums.count
@@ -209,8 +216,10 @@ def trimmed(sums: Sums) -> list[Step]:
             tried.append((surprise, -far, Step(taps, rest, surprise)))
         _, _, step = min(tried, key=lambda each: each[:2])
         steps.append(step)
-        known.take_out(step.gone)
         left = step.left
+        known.take_out(step.gone)
+        if known.is_worn and left.size != (0, 0):
+            known = _Fit(sums, sums.inside(left))
     return steps
 
 

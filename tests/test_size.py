@@ -11,6 +11,7 @@ from simulations import size as study
 from corr2d import Moments, learn
 from corr2d.size import Choice, choose_size, explains, largest_window
 from corr2d.solve.words import CHANGES_NOTHING, ONLY_SHIFTS
+from corr2d.trimming import Sums, trimmed
 
 PHOTOS = Path(__file__).parents[1] / "examples" / "photos"
 
@@ -235,6 +236,28 @@ def test_what_rounding_leaves_is_not_learned():
     assert choose_size(moments, grain=1).size == (2, 2)
     assert choose_size(moments).size == (3, 2)
     assert choose_size(moments, grain=0.1).size == (3, 2)
+
+
+def test_blocks_decide_where_noise_is_alike_from_pixel_to_pixel(photo):
+    clean = run(photo, random_kernel((3, 2), 5), (1, 1))
+    noise = scipy.ndimage.gaussian_filter(np.random.default_rng(5).standard_normal(clean.shape), 1)
+    after = clean + noise * (clean.std() * 10**-1.25 / noise.std())
+    sums = Sums.of(Moments.of(photo, after, size=15))
+    not_by_chance = next(step for step in trimmed(sums) if step.surprise > 3.5)
+    assert not_by_chance.left.size[0] > 3  # the F test alone would have kept that and one row more
+    learned = learn(photo, after)
+    assert (learned.size, learned.origin) == ((3, 2), (1, 1))
+
+
+@pytest.mark.parametrize("y", [40, 80, 120])
+def test_a_window_is_put_in_the_middle_where_it_does_as_well(y):
+    # Two photographs that have nothing to do with each other: what they share is as well said there.
+    coffee, chelsea = (
+        np.asarray(Image.open(PHOTOS / f"{name}.png").convert("L")).astype(float)
+        for name in ("coffee", "chelsea")
+    )
+    moments = Moments.of(coffee[y : y + 150, :150], chelsea[140 - y : 290 - y, 150:300], size=15)
+    assert choose_size(moments).shift == (0, 0)
 
 
 def test_several_pairs_share_a_window(photo):

@@ -57,9 +57,9 @@ def choose_size(moments: Moments, grain: float = 0.0) -> Choice:
 
     From the measured window the outer rows and columns are taken away one by one, the one that costs least
     first (backward elimination, Draper & Smith 1998, section 15.3). Those that may be chance go for good: an
-    F test finds what they explain within 3.5 deviations of it. Of the windows from there on, each
-    block (fold) of the picture is predicted from fits to the others, and the smallest that does it as well as
-    the best is taken. As well: the mean squared error is larger by at most one standard error of that
+    F test finds what they explain within 3.5 deviations of it. By each of the windows from there on, every
+    block (fold) of the picture is predicted from a fit to the others, and the smallest that does it as well
+    as the best is taken. As well: the mean squared error is larger by at most one standard error of that
     difference over the blocks (Breiman et al. 1984, section 3.4.3, with paired differences), or by what
     rounding makes of zero. If the same size does as well in the middle, it is put there.
 
@@ -102,7 +102,7 @@ def _affordable(moments: Moments) -> tuple[int, int] | None:
     beside = moments.sums.shape[-1] - moments.channels * kh * kw
     for k in range(max(kh, kw), 0, -1):
         size = min(k, kh), min(k, kw)
-        if size[0] % 2 == kh % 2 and moments.channels * size[0] * size[1] + beside - 1 <= moments.count / 2:
+        if moments.channels * size[0] * size[1] + beside - 1 <= moments.count / 2:
             return size
     return None
 

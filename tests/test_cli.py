@@ -159,6 +159,26 @@ def test_mix_learns_from_each_colour_to_each(tmp_path):
     assert np.abs(read(tmp_path / "z.png").pixels.astype(int) - after).max() <= 1
 
 
+def test_clipped_pixels_count_if_they_are_to(tmp_path):
+    rng = np.random.default_rng(3)
+    before = rng.integers(0, 256, (80, 90)).astype(np.uint8)
+    after = np.clip(np.rint(1.5 * before - 60 + rng.normal(0, 9, before.shape)), 0, 255).astype(np.uint8)
+    for name, pixels in (("x.png", before), ("y.png", after)):
+        write(tmp_path / name, pixels)
+    paths = tmp_path / "x.png", tmp_path / "y.png"
+    found = {
+        how: Kernel.from_dict(json.loads(run("learn", *paths, "--size", 1, *option, "--json").stdout))
+        for how, option in {"": (), **{how: ("--clipped", how) for how in ("excluded", "censored")}}.items()
+    }
+    for how, kernel in found.items():
+        expected = learn(before, after, size=1, clipped=how or "auto")
+        assert (kernel.weights, kernel.left_out) == (expected.weights, expected.left_out)
+    assert found[""].used == found["censored"].used == after.size > found["excluded"].used
+    several = run("learn", *paths, *paths, "--size", 1)
+    assert "note: Clipped pixels are left out. Whether that biases the kernel is not known" in several.stdout
+    assert "they count as" in run("learn", *paths, *paths, "--size", 1, "--clipped", "censored").stdout
+
+
 def test_background_and_loss_are_passed_on(tmp_path):
     with Image.open(PHOTOS / "chelsea.png") as photo:
         small = np.asarray(photo)[100:180, 100:200, 1] // 2

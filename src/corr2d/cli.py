@@ -20,6 +20,7 @@ from . import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from .censored import Clipped
     from .images import Picture
     from .kernel import Kernel
     from .pair_files import PairReader, Pixels
@@ -165,6 +166,11 @@ def cli() -> None:
     "--loss", type=click.Choice(["squared", "huber", "tukey"]), default="squared", show_default=True,
     help="huber and tukey: pixels that are far off, such as dust or a caption, count little or not at all.",
 )  # fmt: skip
+@click.option(
+    "--clipped", type=click.Choice(["auto", "excluded", "censored"]), default="auto", show_default=True,
+    help="Pixels at the ends of their range are left out, or count as at least, or at most, that. auto: they "
+    "count where leaving them out would bias the kernel.",
+)  # fmt: skip
 @click.option("--sum", type=float, help="What the taps sum to: 1 keeps the level of a picture, 0 none of it.")
 @click.option("--nonnegative", is_flag=True, help="No tap is below zero.")
 @click.option(
@@ -197,7 +203,7 @@ def cli() -> None:
 @_JSON
 def learn(
     pictures: tuple[str, ...], size: tuple[int, int] | None, stride: int, dilation: int, shift: "Shift",
-    per_channel: bool, mix: bool, background: int, loss: "Loss",
+    per_channel: bool, mix: bool, background: int, loss: "Loss", clipped: "Clipped",
     sum: float | None,  # noqa: A002 (the option's name)
     nonnegative: bool, symmetric: "tuple[Symmetry, ...]", ridge: "Strength", smooth: "Strength",
     rank: int | None, family: "FamilyName | None", output: str | None, picture: str | None,
@@ -206,11 +212,12 @@ def learn(
     """Find the kernel that turned BEFORE into AFTER; from several pairs, the one that did so in all of them.
 
     All are PNG, JPEG or TIFF. AFTER is as large as BEFORE, or smaller by the border of the kernel. Pixels of
-    AFTER at the ends of their range, where the filter's result was cut off, are left out and counted.
+    AFTER at the ends of their range, where the filter's result was cut off, are left out and counted; where
+    noise makes that a bias, they count as at least, or at most, that.
 
     Several pairs are named in turn, BEFORE1 AFTER1 BEFORE2 AFTER2; or BEFORE and AFTER are folders, in which
     pictures of the same name are a pair. One pair is in memory at a time with --size, and all without it,
-    with another --loss or with --shift auto.
+    with another --loss, with --shift auto or --clipped censored.
     """
     if len(pictures) % 2:
         raise click.UsageError(
@@ -233,10 +240,11 @@ def learn(
     find = partial(
         learn_kernel, size=size, stride=stride, dilation=dilation, shift=shift,
         channel_axis=-1 if reader.colour else None, per_channel=per_channel, mix=mix,
-        background=background, loss=loss, sum=sum, nonnegative=nonnegative, symmetric=symmetric or None,
-        ridge=ridge, smooth=smooth, rank=rank, family=family,
+        background=background, loss=loss, clipped=clipped, sum=sum, nonnegative=nonnegative,
+        symmetric=symmetric or None, ridge=ridge, smooth=smooth, rank=rank, family=family,
     )  # fmt: skip
-    kernel = _learn_from(reader, find, at_once=size is None or loss != "squared")
+    at_once = one or size is None or loss != "squared" or clipped == "censored"
+    kernel = _learn_from(reader, find, at_once=at_once)
     kernel = kernel.with_notes(*reader.notes(), **reader.provenance(), corr2d=__version__)
     _print_kernel(kernel, as_json)
     if output is not None:

@@ -9,6 +9,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .borders import NO_STEPS, Steps, resolve_steps
+from .censored import (
+    Clipped,
+    has_too_many_taps,
+    is_touched,
+    not_looked_at,
+    refuse_many_taps,
+    resolve_clipped,
+    with_clipped,
+)  # fmt: skip
 from .colours import Colours, Part
 from .dtypes import as_image
 from .kernel import Kernel
@@ -51,6 +60,7 @@ def learn(
     where: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     clip: Clip = "auto",
+    clipped: Clipped = "auto",
     background: int = 0,
     loss: Loss = "squared",
     sum: float | None = None,  # noqa: A002 (the word for it)
@@ -99,8 +109,16 @@ def learn(
     weights : array that broadcasts to `after`, optional
         How much each pixel of `after` counts: one over the variance of its noise, up to a factor.
     clip : "auto", (low, high) or None
-        Pixels of `after` at or beyond these values were cut off and do not count. "auto": the ends of the
-        range of an integer type, nothing for floats.
+        Pixels of `after` at or beyond these values were cut off. "auto": the ends of the range of an integer
+        type, nothing for floats.
+    clipped : {"auto", "excluded", "censored"}
+        What those pixels are. "excluded": they are left out, which is exact without noise; with noise it
+        leaves out, of two pixels near the end, the one that noise took over it, and so biases the kernel.
+        "censored": they count as "at least" the upper end or "at most" the lower one (`corr2d.censored`), in
+        some passes over the pixels; noise is taken to be normal, and as strong everywhere. "auto": censored
+        where leaving them out would be noticed beside the error bars and they lie where the kernel predicts
+        them, which a note then says; else, and with `loss`, `ridge`, `smooth`, more than 65 x 65 taps, or
+        pairs from an iterator (not a list), excluded.
     background : int
         Degree, 0 to 3, of the polynomial in position that the bias is: 1 for a slope of light. See
         `Kernel.background`.
@@ -145,8 +163,9 @@ def learn(
         If an array is masked or does not hold real numbers.
     ValueError
         If shapes do not fit, an option has no meaning, fewer pixels count than there are unknowns and no
-        penalty decides the rest, they lie too close together to choose a size or a strength on, or a kernel
-        larger than 152 x 152 is asked for with more than least squares.
+        penalty decides the rest, they lie too close together to choose a size or a strength on, a kernel
+        larger than 152 x 152 is asked for with more than least squares, or `clipped` is "censored" where the
+        ends are not known or another option excludes it.
 
     Examples
     --------
@@ -167,20 +186,28 @@ def learn(
         ridge=ridge, smooth=smooth, rank=rank, family=family,
     )  # fmt: skip
     resolve_loss(loss)
+    beside = {"loss": loss != "squared", "ridge": ridge, "smooth": smooth}
+    clipped = resolve_clipped(clipped, without=[f"`{name}`" for name, given in beside.items() if given])
+    if clipped == "censored":
+        pairs = list(pairs)
+    in_memory = isinstance(pairs, list)
     moved = Aligned(pairs, where, weights, NO_SHIFT, ())
     if (wanted := resolve_shift(shift)) != NO_SHIFT:
         _check_steps(steps, gaps, background)
         moved = align(
             pairs, wanted, size=size, channel_axis=channel_axis, where=where, weights=weights, clip=clip
         )
+        if in_memory:
+            moved = moved._replace(pairs=list(moved.pairs))
     constrained = (
         any(given is not None for given in (sum, symmetric, support, fixed, weights, rank, family))
         or bool(nonnegative or ridge or smooth or mix or background)
         or loss != "squared"
     )
     task = _Task(
-        colours, options, moved.where, moved.weights, fit, loss, constrained, _mirrored(symmetric, family)
-    )
+        colours, options, moved.where, moved.weights, fit, loss, constrained, clipped,
+        _mirrored(symmetric, family),
+    )  # fmt: skip
     if size is not None and loss == "squared":
         return _shifted(colours.stacked(task.kernels(moved.pairs, size)), moved)
     kept = [(as_image(x, "before"), as_image(y, "after")) for x, y in moved.pairs]
@@ -203,6 +230,7 @@ class _Task:
     fit: Callable[[Moments], Kernel]
     loss: Loss
     constrained: bool  # more than least squares is asked for
+    clipped: Clipped
     mirrored: _Mirrored
 
     def parts(self, pair: _Pair) -> list[Part]:
@@ -224,16 +252,37 @@ class _Task:
         self, pairs: Iterable[_Pair], size: int | tuple[int, int], shift: tuple[int, int] = NO_SHIFT
     ) -> list[Kernel]:
         """Fit kernels of one size; only where it is large, or the loss is not squared, are all pairs kept."""
+        if self.clipped == "censored":
+            refuse_many_taps(size)
         if is_large(size, constrained=self.constrained):
             return [
                 learn_large([part.resolved(size=size, **self.options) for part in parts])
                 for parts in _in_step([self.parts(pair) for pair in pairs])
             ]
         if self.loss == "squared":
-            return [self.fit(moments) for moments in self.measure(pairs, size)]
+            return self.fitted(self.measure(pairs, size), pairs)
         parts_of_each = _in_step([self.parts(pair) for pair in pairs])
         options = self.options | {"shift": shift}
         return [robust(size, parts, self.loss, self.fit, **options) for parts in parts_of_each]
+
+    def fitted(
+        self, found: list[Moments], pairs: Iterable[_Pair], measured: tuple[int, int] | None = None
+    ) -> list[Kernel]:
+        """Fit kernels to moments, and to clipped pixels if they count; `measured`: of a larger window."""
+        kernels = [self.fit(moments) for moments in found]
+        if self.clipped == "excluded" or has_too_many_taps(found[0].size):
+            return kernels
+        if self.clipped == "auto" and not any(map(is_touched, kernels, found)):
+            return kernels
+        if not isinstance(pairs, list):
+            clip = self.options["clip"]
+            return [not_looked_at(k, moments, clip) for k, moments in zip(kernels, found, strict=True)]
+        options = {**self.options, "measured": measured or found[0].size, "clipped": self.clipped}
+        parts_of_each = _in_step([self.parts(pair) for pair in pairs])
+        return [
+            with_clipped(kernel, moments, parts, self.fit, **options)
+            for kernel, moments, parts in zip(kernels, found, parts_of_each, strict=True)
+        ]
 
     def with_size_found(self, pairs: list[tuple[NDArray[Any], NDArray[Any]]]) -> Kernel:
         """Fit kernels of the size that the shapes tell, or else the pixels."""
@@ -243,9 +292,9 @@ class _Task:
         told = _told_size(pairs, self.colours, stride, dilation)
         if told is not None:
             return self.colours.stacked(self.kernels(pairs, told))
-        found, notes = _choose(pairs, self.colours, stride, dilation, self.measure, self.mirrored)
+        found, window, notes = _choose(pairs, self.colours, stride, dilation, self.measure, self.mirrored)
         if self.loss == "squared":
-            return self.colours.stacked([self.fit(moments) for moments in found], notes)
+            return self.colours.stacked(self.fitted(found, pairs, window), notes)
         return self.colours.stacked(self.kernels(pairs, found[0].size, found[0].shift), notes)
 
 
@@ -322,7 +371,8 @@ def _as_pairs(before: Any, after: Any, **of_one: Any) -> Iterable[_Pair]:
             f"Without `after`, `before` must be an iterable of pairs (before, after), got "
             f"{type(before).__name__}."
         )
-    return map(_as_pair, before)
+    pairs = map(_as_pair, before)
+    return list(pairs) if isinstance(before, list | tuple) else pairs
 
 
 def _as_pair(pair: Any) -> _Pair:
@@ -360,8 +410,10 @@ def _choose(
     dilation: Steps,
     measure: _Measure,
     mirrored: _Mirrored,
-) -> tuple[list[Moments], list[str]]:
+) -> tuple[list[Moments], tuple[int, int], list[str]]:
     """Measure with a small window, with the largest if that does not explain the pair, and trim.
+
+    Gives what is left, and the window that was measured.
 
     What the larger window leaves out at the border stays out: if the kernel is larger than the chosen size
     after all, that ring depends on the padding (test_the_ring_around_the_tried_window_does_not_count).
@@ -387,7 +439,7 @@ def _choose(
         notes = [
             f"{window[0]} x {window[1]} is the largest size tried; a larger one may fit better: pass `size`."
         ]
-    return [moments.window(size, shift) for moments in parts], notes
+    return [moments.window(size, shift) for moments in parts], window, notes
 
 
 def _explained(choices: list[Choice], pairs: list[tuple[NDArray[Any], NDArray[Any]]]) -> bool:

@@ -109,7 +109,7 @@ def center_of(image: NDArray[Any]) -> float:
     return float(np.round(middle / step) * step)
 
 
-def _blocks(shape: tuple[int, ...], where: NDArray[np.bool_] | None, folds: int) -> list[Slices]:
+def blocks_of(shape: tuple[int, ...], where: NDArray[np.bool_] | None, folds: int) -> list[Slices]:
     """Cut the picture into `folds` blocks that share out what `where` leaves of it. Some may be empty."""
     spans = []  # of what is left: else one block may hold all of it (test_size_of_a_small_part)
     for axis in (len(shape) - 2, len(shape) - 1):
@@ -175,7 +175,7 @@ class _Planes(NamedTuple):
         count are summed one by one instead; so are all those of a stride, and those that have weights.
         """
         counts = self.counting(left_out)
-        blocks = _blocks(self.after.shape, self.where, len(sums))
+        blocks = blocks_of(self.after.shape, self.where, len(sums))
         sizes = [counts[block].size for block in blocks]
         bad = [n - int(np.count_nonzero(counts[block])) for n, block in zip(sizes, blocks, strict=True)]
         folds = [fold for fold, n in enumerate(sizes) if n > bad[fold]]

@@ -61,7 +61,7 @@ def test_figures_agree_with_an_explicit_fit(weighted, degree):
     x = photo((40, 50))
     y = corr2d(x.astype(float), BLUR) + surface(TRUE.get(degree, []), 38, 48) + rng.normal(size=(38, 48))
     weights = rng.choice([0, 0.5, 1, 4], y.shape) if weighted else None
-    k = learn(x, y, background=degree, weights=weights)
+    k = Moments.of(x, y, background=degree, weights=weights).solve(errors="white")
     solution, stderr, noise = explicit_fit(x, y, (3, 3), degree, weights)
     np.testing.assert_allclose(k.weights.ravel(), solution[:9], atol=1e-9)
     np.testing.assert_allclose(k.stderr.ravel(), stderr[:9], rtol=1e-8)

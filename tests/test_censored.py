@@ -433,9 +433,9 @@ def test_what_clipped_pixels_tell_lies_in_their_blocks():
     y[:, 40:] = np.clip(y[:, 40:], 1, 254)
     seen = []
 
-    def fit(moments):
+    def fit(moments, **assumed):
         seen.append(moments)
-        return solve(moments)
+        return solve(moments, **assumed)
 
     part = Part(x, y, None, False, None, None)
     options = {"clip": "auto", "stride": NO_STEPS, "dilation": NO_STEPS, "background": 0}

@@ -24,7 +24,7 @@ def test_the_whole_of_a_learned_kernel():
     text = learn(before, after, size=3).explain()
     first, sure, left_out, next_step = text.split("\n\n")
     assert first.startswith(("The kernel", "What turned `before` into `after` is a convolution"))
-    assert re.search(r"It keeps the brightness \(its weights add up to \S+\)\. Fine detail", first)
+    assert re.search(r"It keeps the brightness \(its weights add up to \S+ ± \S+\)\. Fine detail", first)
     assert sure.startswith("It explains 99.")
     assert re.search(r"Its weights are right to ± 0\.000\d, 0\.\d % of the largest", sure)
     assert left_out == "3,355 pixels count; 0.27 % were left out: 9 not finite."

@@ -175,10 +175,8 @@ def test_a_family_that_does_not_explain_the_pair_is_said():
 
 def test_a_shape_cut_off_by_the_window_is_said():
     pair = noisy_pair(shaped("gaussian", (15, 15), (2, 2, 0, 0, 0)))
-    assert (
-        "lies outside the 7 x 7 window: take a larger size."
-        in learn(pair[0], np.pad(pair[1], 7), size=7, family="gaussian").notes[-1]
-    )
+    notes = learn(pair[0], np.pad(pair[1], 7), size=7, family="gaussian").notes
+    assert any("lies outside the 7 x 7 window: take a larger size." in note for note in notes)
     assert learn(*pair, family="gaussian").notes == ()
 
 

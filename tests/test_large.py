@@ -1,6 +1,7 @@
 """Kernels found by conjugate gradients, against those found from moments."""
 
 import tracemalloc
+from functools import partial
 from math import inf
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import scipy.ndimage
 from PIL import Image
 
-from corr2d import Moments, corr2d, large, learn
+from corr2d import Moments, corr2d, large, learn, learning
 from corr2d.large import is_large
 from corr2d.solve.iterative import InverseSpectrum, conjugate_gradients
 
@@ -29,6 +30,18 @@ def by_pictures(monkeypatch):
             kernel = learn(*pair, **options)
         assert kernel.rank is None
         return kernel
+
+    return learned
+
+
+@pytest.fixture
+def by_moments(monkeypatch):
+    """Take moments, and the error bars of white noise, as `learn_large` does."""
+
+    def learned(*pair, **options):
+        with monkeypatch.context() as patch:
+            patch.setattr(learning, "solve", partial(learning.solve, errors="white"))
+            return learn(*pair, **options)
 
     return learned
 
@@ -54,9 +67,9 @@ def assert_same(found, expected):
 
 
 @pytest.mark.parametrize("size", [(31, 31), (1, 61), (24, 7)])
-def test_same_kernel_as_from_moments(by_pictures, size):
+def test_same_kernel_as_from_moments(by_pictures, by_moments, size):
     after = filtered(PHOTO, size, noise=2)
-    found, expected = by_pictures(PHOTO, after), learn(PHOTO, after)
+    found, expected = by_pictures(PHOTO, after), by_moments(PHOTO, after)
     assert_same(found, expected)
     np.testing.assert_allclose(found.stderr, expected.stderr, rtol=1e-9)
     assert found.notes[0].startswith("Found by ")
@@ -82,7 +95,7 @@ OPTIONS = {
 
 @pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize("masked", [False, True])
-def test_every_window_and_mask(by_pictures, name, masked):
+def test_every_window_and_mask(by_pictures, by_moments, name, masked):
     options = OPTIONS[name]
     before = PHOTO.astype(float)
     steps = {key: value for key, value in options.items() if key != "size"}
@@ -96,7 +109,7 @@ def test_every_window_and_mask(by_pictures, name, masked):
         after[3, 4] = np.nan
         after[~where] = -1e9
         options = {**options, "where": where}
-    found, expected = by_pictures(before, after, **options), learn(before, after, **options)
+    found, expected = by_pictures(before, after, **options), by_moments(before, after, **options)
     assert_same(found, expected)
     np.testing.assert_allclose(found.stderr, expected.stderr, rtol=1e-9)
     assert [note for note in found.notes if not note.startswith("Found by")] == list(expected.notes)
@@ -111,36 +124,36 @@ def test_pixels_that_no_window_counts_cost_no_digits(by_pictures):
     np.testing.assert_allclose(found.weights, random_kernel((5, 5)), atol=1e-12)
 
 
-def test_clipped_pixels_are_left_out(by_pictures):
+def test_clipped_pixels_are_left_out(by_pictures, by_moments):
     kernel = np.full((5, 5), 1 / 12.5)
     after = corr2d(PHOTO, kernel, padding="same", dtype=np.uint8)
-    found, expected = by_pictures(PHOTO, after, size=5), learn(PHOTO, after, size=5)
+    found, expected = by_pictures(PHOTO, after, size=5), by_moments(PHOTO, after, size=5)
     assert found.left_out["clipped high"] > 100
     assert_same(found, expected)
     every = by_pictures(PHOTO, after, size=5, clip=None)
-    assert_same(every, learn(PHOTO, after, size=5, clip=None))
+    assert_same(every, by_moments(PHOTO, after, size=5, clip=None))
     assert np.abs(every.weights - found.weights).max() > 0.01
 
 
 @pytest.mark.parametrize("dtype", ["?", "u1", "i2", "i8", "f2", "f4", ">f4", ">u2", "f8"])
-def test_types_and_layouts(by_pictures, dtype):
+def test_types_and_layouts(by_pictures, by_moments, dtype):
     before = (PHOTO > 100 if dtype == "?" else PHOTO / 3).astype(dtype)[::-1, ::2]
     after = filtered(before, (4, 5), noise=1)
-    assert_same(by_pictures(before, after), learn(before, after))
+    assert_same(by_pictures(before, after), by_moments(before, after))
     turned = filtered(PHOTO, (4, 5), noise=9)
     turned = (turned > 100 if dtype == "?" else turned / 9).astype(dtype)
-    assert_same(by_pictures(PHOTO, turned), learn(PHOTO, turned))
+    assert_same(by_pictures(PHOTO, turned), by_moments(PHOTO, turned))
 
 
-def test_batches_pairs_and_colours(by_pictures):
+def test_batches_pairs_and_colours(by_pictures, by_moments):
     colours = np.stack([PHOTO, PHOTO[::-1], PHOTO[:, ::-1]], axis=-1)
     after = np.stack([filtered(colours[..., c], (5, 5), noise=2) + 10 * c for c in range(3)], axis=-1)
-    expected = learn(colours, after, channel_axis=-1)
+    expected = by_moments(colours, after, channel_axis=-1)
     assert_same(by_pictures(colours, after, channel_axis=-1), expected)
     pairs = [(colours[:60, ..., c], after[:56, ..., c]) for c in range(3)]
-    assert_same(by_pictures(iter(pairs), size=5), learn(pairs, size=5))
+    assert_same(by_pictures(iter(pairs), size=5), by_moments(pairs, size=5))
     each = {"channel_axis": -1, "per_channel": True, "where": np.arange(after.shape[1])[:, None] < 90}
-    found, expected = by_pictures(colours, after, **each), learn(colours, after, **each)
+    found, expected = by_pictures(colours, after, **each), by_moments(colours, after, **each)
     assert_same(found, expected)
     assert found.weights.shape == (3, 5, 5)
     assert found.condition is None
@@ -221,7 +234,7 @@ def test_stride_and_rounded_integers_are_noted(by_pictures):
 def test_stripes_lead_to_the_smallest_kernel(by_pictures):
     before = np.tile(PHOTO[50].astype(float), (120, 1))
     after = filtered(before, (9, 9), noise=1)
-    found, expected = by_pictures(before, after), learn(before, after)
+    found, expected = by_pictures(before, after), by_moments(before, after)
     np.testing.assert_allclose(found.weights, expected.weights, rtol=1e-4)
     assert np.isinf(found.stderr).all()
     assert found.bias_stderr == inf

@@ -70,7 +70,7 @@ def stacked(before, after, size, ridge=0.0, smooth=0.0):
 @pytest.mark.parametrize("size", SIZES)
 def test_every_figure_is_that_of_the_stacked_rows(size, penalty):
     before, after = noisy_pair(size)
-    ours = learn(before, after, size=size, **penalty)
+    ours = Moments.of(before, after, size=size).solve(errors="white", **penalty)
     A, y = stacked(before, after, size, **penalty)
     weights = np.linalg.lstsq(A, y)[0]
     np.testing.assert_allclose(ours.weights.ravel(), weights, rtol=1e-8, atol=1e-11)

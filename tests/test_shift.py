@@ -272,7 +272,7 @@ def test_unrelated_photographs_have_no_shift(x, y):
 def test_learn_says_that_none_was_found():
     before, after = unrelated()["noise"]
     kernel = learn(before, after, size=3, shift="auto")
-    assert kernel.notes == (NOT_FOUND,)
+    assert NOT_FOUND in kernel.notes
     assert kernel.origin == (1, 1)
     np.testing.assert_array_equal(kernel.weights, learn(before, after, size=3).weights)
 
@@ -305,6 +305,9 @@ def test_a_given_shift_learns_from_the_common_part(noise, size, shift):
     cut = learn(x, y, size=size)
     kernel = learn(noise, after, size=size, shift=shift)
     expected = cut.to_dict() | {"origin": [c + n for c, n in zip(cut.origin, shift, strict=True)]}
+    for name, n in zip(("center_y", "center_x"), shift, strict=True):  # about an origin that moved
+        if name in expected["measures"]:
+            expected["measures"][name][0] -= n
     assert kernel.to_dict() == expected | {"notes": kernel.to_dict()["notes"]}
 
 
@@ -449,7 +452,7 @@ def test_a_poorly_explained_pair_is_told_about_its_shift(noise):
     assert hint not in learn(noise, after, size=3).notes  # not where a size is known: it takes time
     near = np.roll(noise, 1, axis=1)
     assert learn(noise, near, size=3).notes == ()
-    assert learn(*unrelated()["noise"], size=3).notes == ()
+    assert not any("shift" in note for note in learn(*unrelated()["noise"], size=3).notes)
     assert hint not in learn(noise, after, shift=(12, -9)).notes
 
 

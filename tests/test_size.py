@@ -87,7 +87,8 @@ def test_row_pictures_get_row_kernels(axis):
 def test_a_kernel_larger_than_tried_is_noted(photo):
     learned = learn(photo, scipy.ndimage.correlate(photo, random_kernel((19, 19))))
     assert learned.size == (15, 15)
-    assert learned.notes == ("15 x 15 is the largest size tried; a larger one may fit better: pass `size`.",)
+    assert learned.notes[-1] == "15 x 15 is the largest size tried; a larger one may fit better: pass `size`."
+    assert learned.errors == "blocks"  # what it does not explain is no white noise
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -109,7 +109,7 @@ def with_clipped(
     excluded: Kernel,
     moments: Moments,
     parts: Sequence[Part],
-    fit: Callable[[Moments], Kernel],
+    fit: Callable[..., Kernel],
     *,
     measured: tuple[int, int],
     clipped: Clipped,
@@ -439,7 +439,7 @@ class _Likelihood:
     moments: Moments  # of the pixels that are not clipped
     pairs: Sequence[Resolved]
     folds: int
-    fit: Callable[[Moments], Kernel]
+    fit: Callable[..., Kernel]
 
     def kernel(self, excluded: Kernel, why: str) -> Kernel:
         """Find it, from the fit without clipped pixels on; `why` ends the note on what counts."""
@@ -519,7 +519,7 @@ class _Likelihood:
         """Take Newton's step: of the kernel and sigma at once, or of each as if the other stayed."""
         for joint in (True, False) if seen.is_joint else (False,):
             sums = seen.with_sigma_free() if joint else seen.sums
-            coefficients = self._coefficients(self.fit(replace(self.moments, sums=sums)))
+            coefficients = self._coefficients(self.fit(replace(self.moments, sums=sums), errors="white"))
             step = seen.step_of_sigma(coefficients, joint)
             if abs(step) <= _MOST_STEP:
                 break
@@ -531,7 +531,7 @@ class _Likelihood:
         sums = seen.with_sigma_free() if joint else seen.sums
         count = self.moments.count + round(seen.amount)
         moments = replace(self.moments, sums=sums, count=count)
-        coefficients = self._coefficients(self.fit(moments))
+        coefficients = self._coefficients(self.fit(moments, errors="white"))
         sigma = exp(seen.point.log_sigma + seen.step_of_sigma(coefficients, joint))
         # The squares of clipped pixels are not known; with what sigma says of them, the noise is sigma.
         z = np.append(0 - coefficients, 1)

@@ -108,17 +108,29 @@ class Colours:
             f"{key}, channel {c}": text for c, k in enumerate(kernels) for key, text in k.provenance.items()
         }
         return Kernel(
-            **figures, family=kernels[0].family, parameters=_parameters(kernels), used=used,
+            **figures, errors=_errors(kernels), measures=_together("measures", kernels),
+            family=kernels[0].family, parameters=_together("parameters", kernels), used=used,
             left_out=left_out, notes=(*words, *notes), provenance=origins, origin=kernels[0].origin,
         )  # fmt: skip
 
 
-def _parameters(kernels: list[Kernel]) -> dict[str, tuple[Any, Any]] | None:
-    """Give those of each channel together."""
-    each = [kernel.parameters for kernel in kernels if kernel.parameters is not None]
+def _errors(kernels: list[Kernel]) -> str | None:
+    """Say what all error bars assume of the noise: "blocks" if those of any channel rest on them."""
+    kinds = {kernel.errors for kernel in kernels}
+    return "blocks" if "blocks" in kinds else kernels[0].errors
+
+
+def _flat(figures: Iterable[Any]) -> NDArray[np.float64]:
+    return np.array([np.reshape(figure, ()) for figure in figures])
+
+
+def _together(name: str, kernels: list[Kernel]) -> dict[str, tuple[Any, Any]] | None:
+    """Give the measures or parameters of each channel together, those that all of them have."""
+    each = [figures for kernel in kernels if (figures := getattr(kernel, name)) is not None]
     if not each:
         return None
     return {
-        name: (np.array([one[name][0] for one in each]), np.array([one[name][1] for one in each]))
-        for name in each[0]
+        key: (_flat(one[key][0] for one in each), _flat(one[key][1] for one in each))
+        for key in each[0]
+        if all(key in one for one in each)
     }

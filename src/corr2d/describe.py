@@ -37,6 +37,7 @@ def describe(kernel: "Kernel", *, notes: bool = True) -> str:
             lines += [f"  from channel {i}", *_table(weights[i], None if stderr is None else stderr[i])]
         lines += [] if mixes else _table(weights, stderr)
         lines.append("  bias " + with_error(pick(kernel.bias), pick(kernel.bias_stderr)))
+        lines += _measures(kernel, None if not channels else c)
         if kernel.background is not None:
             lines.append("  background " + _polynomial(pick(kernel.background)))
         figures = []
@@ -79,6 +80,22 @@ def _parameters(kernel: "Kernel", channel: int | None) -> list[str]:
     common = [shown(*item) for item in kernel.parameters.items() if item[0] in COMMON]
     lines = ["  " + ", ".join(some) for some in (own, common) if some]
     return [f"  {kernel.family or 'parameters'}: {lines[0].strip()}", *lines[1:]]
+
+
+def _measures(kernel: "Kernel", channel: int | None) -> list[str]:
+    """Give what the weights come to in one line; not beside parameters, which say it better."""
+    if not kernel.measures or kernel.parameters:
+        return []
+
+    figures = {
+        name: with_error(*(pair if channel is None else (part[channel] for part in pair)))
+        for name, pair in kernel.measures.items()
+    }
+    center = [figures.pop(name, None) for name in ("center_y", "center_x")]
+    if None not in center:
+        figures["centre"] = f"({', '.join(map(str, center))})"
+    order = [name for name in ("sum", "centre", "width") if name in figures]
+    return ["  " + ", ".join(f"{name} {figures[name]}" for name in order)] if order else []
 
 
 def parameter_in_words(name: str, pair: tuple[float, float]) -> str:

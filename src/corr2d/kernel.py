@@ -63,7 +63,9 @@ class Kernel:
         How many directions in kernel space the pair determines, at most kh * kw.
     errors : {"white", "blocks"}
         What the standard errors assume of the noise: "white", that it differs from pixel to pixel without any
-        likeness; "blocks", only that far parts of the picture have nothing to do with each other.
+        likeness; "blocks", only that far parts of the picture have nothing to do with each other. "Blocks"
+        where the pair shows that it is not white; not tested with a robust loss, without noise, and for
+        windows so large that their moments are kept in one block (more than 45 x 45 taps).
     measures : dict
         What the weights come to, each as (value, standard error): "sum"; "center_y" and "center_x", of mass,
         in pixels from the origin; "width", the root mean square distance from there, along one axis.

@@ -97,6 +97,7 @@ def learn_large(pairs: Sequence[Resolved]) -> Kernel:
         bias=center_y + found.intercept - center_x * fsum(found.weights.flat),
         stderr=stderr,
         bias_stderr=bias_stderr,
+        errors="white",
         rmse=sqrt(found.squared_error / n),
         noise=sqrt(variance),
         r2=1 - found.squared_error / found.spread if found.spread > 8 * EPS * problem.squares else nan,

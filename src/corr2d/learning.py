@@ -345,7 +345,15 @@ def _shifted(kernel: Kernel, moved: Aligned) -> Kernel:
     down, right = (place + n for place, n in zip(kernel.origin or NO_SHIFT, moved.shift, strict=True))
     changes = CHANGES_NOTHING if (down, right) == (kernel.size[0] // 2, kernel.size[1] // 2) else ONLY_SHIFTS
     notes = tuple(changes if note in (CHANGES_NOTHING, ONLY_SHIFTS) else note for note in kernel.notes)
-    return replace(kernel, origin=(down, right), notes=notes)
+    return replace(kernel, origin=(down, right), measures=_measures_from(kernel, moved.shift), notes=notes)
+
+
+def _measures_from(kernel: Kernel, shift: tuple[int, int]) -> dict[str, tuple[Any, Any]] | None:
+    """Give the measures about an origin that is moved so far."""
+    steps = dict(zip(("center_y", "center_x"), shift, strict=True))
+    if kernel.measures is None:
+        return None
+    return {name: (value - steps.get(name, 0), error) for name, (value, error) in kernel.measures.items()}
 
 
 def _size_of(name: str, given: ArrayLike | None) -> tuple[int, int] | None:

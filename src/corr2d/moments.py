@@ -259,7 +259,7 @@ class Moments:
         """Fit the kernel and bias of least squared error.
 
         `constraints` are those of `corr2d.learn`: sum, nonnegative, symmetric, support, fixed, ridge, smooth,
-        rank, family.
+        rank, family. With ``errors="white"`` error bars take the noise to be white, untested.
         """
         from .solve import solve
 

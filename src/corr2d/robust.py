@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 from math import sqrt
 from operator import add
 from typing import Any, Literal
@@ -35,7 +35,7 @@ def robust(
     size: int | tuple[int, int],
     parts: Sequence[Part],
     loss: Loss,
-    fit: Callable[[Moments], Kernel],
+    fit: Callable[..., Kernel],
     *,
     clip: Clip,
     shift: tuple[int, int] = (0, 0),
@@ -46,12 +46,13 @@ def robust(
     Minimises ``sum_i rho(r_i / s)``, with s 1.4826 times the median of |r|, by iterated re-weighting from the
     least-squares fit. "huber" (Huber 1964): rho grows like |r| beyond 1.345 s. "tukey" (Beaton & Tukey 1974):
     rho does not grow beyond 4.685 s; begun from Huber's answer, since there may be several. Error bars are
-    those of such estimates (Huber & Ronchetti 2009, equation 7.81). `shift` is where the window stands, as in
-    `Moments`; `options` are those of `Moments.of`.
+    those of such estimates in white noise (Huber & Ronchetti 2009, equation 7.81). `shift` is where the
+    window stands, as in `Moments`; `options` are those of `Moments.of`.
     """
     options = {**options, "size": size, "clip": clip, "shift": shift}
     moments = reduce(add, (part.moments(**options) for part in parts))
     windows = Windows(moments.size, moments.stride, moments.dilation)
+    fit = partial(fit, errors="white")  # what weights do to blocks, the factor below does not know
     kernel = fit(moments)
     for kind in ("huber", "tukey")[: 1 + (loss == "tukey")]:
         for _ in range(_MOST_PASSES):

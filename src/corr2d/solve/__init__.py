@@ -13,13 +13,15 @@ from ..position import monomials
 from .background import Background
 from .constraints import Constraints, Symmetry
 from .curved import CurvedFit
+from .errors import Assumed, Noise
 from .family import Family, FamilyFit, FamilyName
 from .fit import EPS, Fit, least_squares
 from .forms import resolve_form
+from .measures import kernel_moments, measures
 from .penalty import Penalty, Strength, pulled_least_squares
 from .separable import Separable
 from .waves import with_response
-from .words import explains_less, how_to_apply, is_identity, too_few, what_is_untold
+from .words import explains_less, how_to_apply, is_identity, not_white, too_few, what_is_untold
 
 
 def solve(
@@ -34,14 +36,16 @@ def solve(
     smooth: Strength = 0.0,
     rank: int | None = None,
     family: FamilyName | None = None,
+    errors: Assumed = "auto",
 ) -> Kernel:
     """Fit ``after = sum weights * window + bias`` by least squares.
 
     Minimises ``sum_i (y_i - w . x_i - b)^2`` over the pixels that count. Where the pair leaves a direction
     of w open, the answer is the w of smallest norm, the error bars of the taps concerned are infinite, and a
-    note says why. Error bars are those of white residuals, ``noise^2 (X^T X)^-1`` with noise^2 the squared
-    error over the degrees of freedom (Draper & Smith 1998, chapter 5), and what the rounding of the moments
-    may add (`least_squares`).
+    note says why. Error bars are those of white noise, ``noise^2 (X^T X)^-1`` with noise^2 the squared error
+    over the degrees of freedom (Draper & Smith 1998, chapter 5), where the blocks of the picture (the folds
+    of the moments) show no other; else those that the blocks themselves tell, and a note says so
+    (`corr2d.solve.errors`). What the rounding of the moments may add is in both (`least_squares`).
 
     Constraints combine; those that are equations lower the number of unknowns, and the error bars with it.
     `rank` and `family` leave a curved set of kernels (`corr2d.solve.separable`, `corr2d.solve.family`): error
@@ -83,6 +87,9 @@ def solve(
     family : {"gaussian", "box", "disk", "motion"}, optional
         The kernel is a gain times this shape (`corr2d.families`), wherever its centre is. Combines with `sum`
         only, which is then the gain.
+    errors : {"auto", "white"}
+        What error bars assume of the noise. "auto": that it is white, unless blocks of the picture show that
+        it is not; `Kernel.errors` says which.
 
     Raises
     ------
@@ -99,6 +106,8 @@ def solve(
     """
     if moments.varying:
         raise ValueError("The kernel of these moments varies: use corr2d.VaryingKernel.of(moments).")
+    if errors not in ("auto", "white"):
+        raise ValueError(f"`errors` must be 'auto' or 'white', got {errors!r}.")
     mixed = True if moments.channels > 1 else None
     known: dict[str, Any] = {
         "sum": sum, "nonnegative": nonnegative, "symmetric": symmetric, "support": support,
@@ -118,7 +127,7 @@ def solve(
         _check_count(moments, bound)
         fit = least_squares(background.left) if bound is None else bound.fit(background.left)
     left = background.left
-    kernel = with_response(_kernel_of(moments, background, fit), left, fit)
+    kernel = with_response(_kernel_of(moments, background, fit, errors), left, fit)
     return kernel.with_notes(
         *moments.notes,
         *how_to_apply(moments.stride, moments.dilation),
@@ -126,6 +135,7 @@ def solve(
         *what_is_untold(moments, left, fit, kernel, pulled=pulled),
         *(explains_less(kernel, moments, fit) if isinstance(fit, CurvedFit) else ()),
         *is_identity(kernel, moments.stride, sqrt(left[-1, -1] / left[-2, -2])),
+        *not_white(kernel, moments),
         **({} if penalty is None else penalty.provenance()),
     )
 
@@ -162,7 +172,7 @@ def _pulled(
     return penalty, constraints.fit(background.left, pull), pull is not None
 
 
-def _kernel_of(moments: Moments, background: Background, fit: Fit) -> Kernel:
+def _kernel_of(moments: Moments, background: Background, fit: Fit, errors: Assumed) -> Kernel:
     """Give the kernel that was found, with all figures that go with it."""
     (kh, kw), channels, total = moments.size, moments.channels, background.left
     taps, n = len(total) - 2, moments.count
@@ -174,17 +184,18 @@ def _kernel_of(moments: Moments, background: Background, fit: Fit) -> Kernel:
     freedom = n - fit.degrees - len(polynomial) - 1
     variance = fit.squared_error / freedom if freedom >= 1 else inf
     # Of `after` as it is: a background that explains it is not counted as unexplained.
-    whole = moments.total[-1]
+    whole = moments.sums[:, -1].sum(axis=0)
     spread = whole[-1] - whole[-2] ** 2 / amount
     # The windows' mean in the middle of the picture.
     mean = total[:taps, -2] / amount - background.slopes[:, :-1].T @ background.mean + center_x
-    stderr = np.full(taps, inf)
-    bias_stderr = inf
-    if freedom >= 1:
-        stderr = np.hypot(np.sqrt(np.diag(fit.inverse)) * sqrt(variance), fit.rounding)
-        of_mean = max(float(mean @ fit.inverse @ mean), 0.0)
-        bias_stderr = sqrt(variance * (1 / amount + background.uncertainty + of_mean))
-        bias_stderr = hypot(bias_stderr, float(np.abs(mean) @ fit.rounding))
+    origin = kh // 2 + moments.shift[0], kw // 2 + moments.shift[1]
+    rows = kernel_moments((kh, kw), channels, moments.dilation, origin)
+    figures = np.concatenate([rows, fit.slopes]) if isinstance(fit, FamilyFit) else rows
+    noise = Noise(background, fit, variance, freedom)
+    bars = noise.error_bars(mean, figures, moments.sums if errors == "auto" else None)
+    wider = bars.wider(np.eye(len(figures))[len(rows) :])  # of the parameters of a family
+    stderr = np.hypot(bars.taps, fit.rounding)
+    bias_stderr = hypot(bars.bias, float(np.abs(mean) @ fit.rounding))
     stderr[fit.untold] = inf
     if mean.any() and fit.untold.any():
         bias_stderr = inf
@@ -196,7 +207,7 @@ def _kernel_of(moments: Moments, background: Background, fit: Fit) -> Kernel:
 
     return Kernel(
         weights=weights.reshape(of_channels),
-        origin=(kh // 2 + moments.shift[0], kw // 2 + moments.shift[1]),
+        origin=origin,
         bias=figure(float(center_y + intercept - polynomial @ background.mean - fsum(center_x * weights))),
         background=figure(polynomial if len(polynomial) else None),
         stderr=stderr.reshape(of_channels),
@@ -209,6 +220,11 @@ def _kernel_of(moments: Moments, background: Background, fit: Fit) -> Kernel:
         left_out=moments.left_out,
         condition=figure(fit.condition),
         rank=figure(fit.rank),
+        errors=bars.kind,
+        measures={
+            name: (figure(value), figure(error))
+            for name, (value, error) in measures(weights, rows, bars, fit).items()
+        },
         family=fit.family if isinstance(fit, FamilyFit) else None,
-        parameters=fit.parameters(variance) if isinstance(fit, FamilyFit) else None,
+        parameters=fit.parameters(variance, wider) if isinstance(fit, FamilyFit) else None,
     )

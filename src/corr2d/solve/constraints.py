@@ -102,6 +102,7 @@ class Constraints:
                 inverse=inverse,
                 rounding=rounding,
                 untold=fit.untold | (held & every.untold),
+                hidden=every.hidden if (held & every.untold).any() else fit.hidden,
                 free=fit.rank + every.free - every.rank,  # what the pair leaves open, held or not
             )
         return fit

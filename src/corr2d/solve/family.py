@@ -143,12 +143,14 @@ class FamilyFit(CurvedFit):
         default_factory=dict
     )  # standard errors of noise 1; infinite if not told
     roundings: dict[str, float] = field(default_factory=dict)  # what that of the moments may have made of it
+    slopes: _Array = field(default_factory=lambda: np.zeros((0, 0)))  # (values, taps): what taps change of it
 
-    def parameters(self, variance: float) -> dict[str, tuple[float, float]]:
-        """Give each with its standard error, for noise of that variance."""
+    def parameters(self, variance: float, wider: _Array) -> dict[str, tuple[float, float]]:
+        """Give each with its standard error, for noise of that variance, and so many times that."""
+        deviations = sqrt(variance) * wider
         errors = {
-            name: hypot(spread * sqrt(variance), self.roundings[name]) if spread < inf > variance else inf
-            for name, spread in self.spreads.items()
+            name: hypot(spread * deviation, self.roundings[name]) if spread < inf > variance else inf
+            for (name, spread), deviation in zip(self.spreads.items(), deviations.tolist(), strict=True)
         }
         if errors.get("angle", 0.0) > _NOT_AN_ANGLE:
             errors["angle"] = inf
@@ -267,7 +269,8 @@ class Family:
         steepest = np.abs(slopes).max(axis=1)  # of a length held at its shortest, zero
         lost = (np.abs(slopes @ hidden).max(axis=1, initial=0) > 1e-6 * steepest) | (steepest == 0)
         spreads = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", slopes, inverse, slopes), 0))
-        roundings = np.abs(slopes @ to_places) @ fit.rounding
+        of_taps = slopes @ to_places
+        roundings = np.abs(of_taps) @ fit.rounding
         return FamilyFit(
             **{
                 **vars(fit),
@@ -277,6 +280,7 @@ class Family:
             values=values,
             spreads=dict(zip(values, np.where(lost, inf, spreads).tolist(), strict=True)),
             roundings=dict(zip(values, roundings.tolist(), strict=True)),
+            slopes=of_taps,
         )
 
     def _notes(self, best: "_Shaped", lost: list[str]) -> tuple[str, ...]:

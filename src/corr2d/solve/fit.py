@@ -26,7 +26,9 @@ class Fit:
     coefficients: NDArray[np.float64]
     squared_error: float  # summed over the pixels
     inverse: NDArray[np.float64]  # of the centred Gram matrix, on what the pair determines
+    response: NDArray[np.float64]  # its product with ``sum window * noise`` is what that makes of the weights
     untold: NDArray[np.bool_]  # per tap: part of it lies in directions that the pair does not determine
+    hidden: NDArray[np.float64]  # (taps, k): those directions, orthonormal
     rounding: NDArray[np.float64]  # per tap: what the rounding of the moments may have made of it
     rank: int
     free: int  # directions that the constraints leave; `rank` of them are determined
@@ -56,11 +58,16 @@ class Told:
         return int(self.seen.sum())
 
     @property
+    def hidden(self) -> NDArray[np.float64]:
+        """Give the directions that are left open."""
+        return self.directions[:, ~self.seen]
+
+    @property
     def untold(self) -> NDArray[np.bool_]:
         """Say of each tap whether part of it is left open."""
         # Of amplitudes: a hidden part of 1e-4 is 100 times the error bar of a noise-free tap
         # (test_blurred_picture_is_never_trusted_too_far).
-        return np.asarray(np.abs(self.directions[:, ~self.seen]).max(axis=1, initial=0) > 1e-8)
+        return np.asarray(np.abs(self.hidden).max(axis=1, initial=0) > 1e-8)
 
     @property
     def condition(self) -> float:
@@ -106,7 +113,9 @@ def least_squares(
         coefficients=coefficients,
         squared_error=_squared_error(coefficients, residual, rounding),
         inverse=known.inverse,
+        response=known.inverse,
         untold=known.untold,
+        hidden=known.hidden,
         rounding=absolute_product(known.inverse, rounding[:taps]) if rounding.any() else rounding[:taps],
         rank=known.rank,
         free=known.free,
@@ -123,6 +132,7 @@ class _Known(NamedTuple):
     # large (test_equations_hold_where_the_penalty_is_weak_and_alone).
     correct: Callable[[NDArray[np.float64]], NDArray[np.float64]]
     untold: NDArray[np.bool_]
+    hidden: NDArray[np.float64]
     rank: int
     free: int
     condition: float
@@ -153,15 +163,22 @@ def _by_elimination(total: NDArray[np.float64], basis: NDArray[np.float64] | Non
     else:
         condition = sqrt(largest_eigenvalue(product, free) * largest_eigenvalue(inverse.__matmul__, free))
     if basis is None:
-        return _Known(inverse, inverse.__matmul__, np.zeros(taps, np.bool_), free, free, condition)
+        return _Known(inverse, inverse.__matmul__, *_nothing(taps), free, free, condition)
+    untold, hidden = _nothing(taps)
     return _Known(
         inverse=basis @ inverse @ basis.T,
         correct=lambda v: basis @ (inverse @ (basis.T @ v)),
-        untold=np.zeros(taps, np.bool_),
+        untold=untold,
+        hidden=hidden,
         rank=free,
         free=free,
         condition=condition,
     )
+
+
+def _nothing(taps: int) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Give what is untold and hidden, where nothing is."""
+    return np.zeros(taps, np.bool_), np.zeros((taps, 0))
 
 
 def _by_eigenvalues(told: Told) -> _Known:
@@ -171,6 +188,7 @@ def _by_eigenvalues(told: Told) -> _Known:
         inverse=(seen / values) @ seen.T,
         correct=lambda v: seen @ ((seen.T @ v) / values),
         untold=told.untold,
+        hidden=told.hidden,
         rank=told.rank,
         free=len(told.values),
         condition=told.condition,

@@ -140,6 +140,7 @@ def pulled_least_squares(
         squared_error=squared_error(total, fit.coefficients),
         inverse=half @ half.T,
         untold=told.untold,
+        hidden=told.hidden,
         rank=told.rank,
         condition=told.condition,
         degrees=min(float((root * half).sum()), told.rank),

@@ -31,6 +31,17 @@ def too_few(
     )
 
 
+def not_white(kernel: Kernel, moments: Moments) -> list[str]:
+    """Say so, if error bars rest on blocks of the picture."""
+    if kernel.errors != "blocks":
+        return []
+    blocks = int(np.count_nonzero(moments.sums[:, -2, -2]))
+    return [
+        f"The noise is not white (near pixels err alike, or some parts more than others): error bars rest on "
+        f"{blocks} blocks of the picture."
+    ]
+
+
 def how_to_apply(stride: Steps, dilation: Steps) -> list[str]:
     """Say so, if the kernel must be given a stride or a dilation to do what it was seen to do."""
     steps = {"stride": stride, "dilation": dilation}

@@ -49,10 +49,10 @@ def response_stderr(
     size : (kh, kw)
         Of the window.
     """
-    variance = np.maximum(_of_waves(_by_lag(covariance, size)), 0)
+    variance = np.maximum(_of_waves(_by_lag(covariance, size)).real, 0)
     found = np.array([float(f"{error:.3g}") for error in np.sqrt(variance).ravel()]).reshape(variance.shape)
     if unseen is not None:
-        hidden = _of_waves(_by_lag(unseen @ unseen.T, size))
+        hidden = _of_waves(_by_lag(unseen @ unseen.T, size)).real
         found[hidden > _OPEN**2 * len(covariance)] = inf
     return found
 
@@ -62,7 +62,7 @@ def hidden_waves(weights: NDArray[np.float64], stderr: NDArray[np.float64]) -> N
 
     The largest that is sure, that is: noise alone may make a larger one where little is known.
     """
-    sure = np.abs(response(weights, (0, 0), ROWS[:, None], COLUMNS)) - 2 * stderr
+    sure = np.abs(_of_waves(weights)) - 2 * stderr
     return np.asarray(stderr > _HIDDEN * max(float(sure.max()), 0.0))
 
 
@@ -121,10 +121,10 @@ def _by_lag(matrix: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.fl
     return found
 
 
-def _of_waves(by_lag: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the sum of elements times ``exp(2 pi i (y lag + x lag))``, all real, at `ROWS` x `COLUMNS`."""
+def _of_waves(grid: NDArray[np.float64]) -> NDArray[np.complex128]:
+    """Give the sum of elements times ``exp(2 pi i (y v + x u))`` at `ROWS` x `COLUMNS`, (v, u) from the middle."""
     down, along = (
         np.exp(2j * np.pi * np.outer(waves, np.arange(n) - n // 2))
-        for waves, n in zip((ROWS, COLUMNS), by_lag.shape, strict=True)
+        for waves, n in zip((ROWS, COLUMNS), grid.shape, strict=True)
     )
-    return np.asarray((down @ by_lag @ along.T).real)
+    return np.asarray(down @ grid @ along.T)

@@ -252,7 +252,7 @@ def test_fewer_unknowns_need_fewer_pixels():
 
 
 def test_parameters_are_saved_and_read_back(tmp_path):
-    plain = learn(*noisy_pair(np.ones((3, 3))))
+    plain = learn(*noisy_pair(np.arange(9.0).reshape(3, 3)))  # that has no name
     assert plain.parameters is plain.family is None
     assert "parameters" not in plain.to_dict()
     for parameters in ({"radius": (2.0, 0.5)}, {"radius": (2.0, np.inf), "gain": (-1.0, 0.0)}):

@@ -519,7 +519,8 @@ class _Likelihood:
         """Take Newton's step: of the kernel and sigma at once, or of each as if the other stayed."""
         for joint in (True, False) if seen.is_joint else (False,):
             sums = seen.with_sigma_free() if joint else seen.sums
-            coefficients = self._coefficients(self.fit(replace(self.moments, sums=sums), errors="white"))
+            step_to = self.fit(replace(self.moments, sums=sums), errors="white", named=False)
+            coefficients = self._coefficients(step_to)
             step = seen.step_of_sigma(coefficients, joint)
             if abs(step) <= _MOST_STEP:
                 break
@@ -531,7 +532,7 @@ class _Likelihood:
         sums = seen.with_sigma_free() if joint else seen.sums
         count = self.moments.count + round(seen.amount)
         moments = replace(self.moments, sums=sums, count=count)
-        coefficients = self._coefficients(self.fit(moments, errors="white"))
+        coefficients = self._coefficients(self.fit(moments, errors="white", named=False))
         sigma = exp(seen.point.log_sigma + seen.step_of_sigma(coefficients, joint))
         # The squares of clipped pixels are not known; with what sigma says of them, the noise is sigma.
         z = np.append(0 - coefficients, 1)

@@ -107,10 +107,13 @@ class Colours:
         origins = {
             f"{key}, channel {c}": text for c, k in enumerate(kernels) for key, text in k.provenance.items()
         }
+        names = {kernel.name for kernel in kernels}
+        alike = len(names) == 1
         return Kernel(
             **figures, errors=_errors(kernels), measures=_together("measures", kernels),
-            family=kernels[0].family, parameters=_together("parameters", kernels), used=used,
-            left_out=left_out, notes=(*words, *notes), provenance=origins, origin=kernels[0].origin,
+            family=kernels[0].family, name=kernels[0].name if alike else None,
+            parameters=_together("parameters", kernels) if alike else None, used=used, left_out=left_out,
+            notes=(*words, *notes), provenance=origins, origin=kernels[0].origin,
         )  # fmt: skip
 
 

@@ -70,16 +70,21 @@ def _shifted(kernel: "Kernel") -> list[str]:
 
 def _parameters(kernel: "Kernel", channel: int | None) -> list[str]:
     """Name the shape and its parameters; gain and centre, which all shapes have, on a line of their own."""
+    named = f"this is: {kernel.name}" if kernel.name else None
     if not kernel.parameters:
-        return []
+        return [f"  {named}"] if named else []
 
     def shown(name: str, pair: tuple[Any, Any]) -> str:
-        return parameter_in_words(name, pair if channel is None else (pair[0][channel], pair[1][channel]))
+        value, error = pair if channel is None else (pair[0][channel], pair[1][channel])
+        return parameter_in_words(name, (value, None if kernel.name and error == 0 else error))
 
     own = [shown(*item) for item in kernel.parameters.items() if item[0] not in COMMON]
     common = [shown(*item) for item in kernel.parameters.items() if item[0] in COMMON]
     lines = ["  " + ", ".join(some) for some in (own, common) if some]
-    return [f"  {kernel.family or 'parameters'}: {lines[0].strip()}", *lines[1:]]
+    if named and not own:
+        return [f"  {named}", *lines]
+    head = f"{named}," if named else f"{kernel.family or 'parameters'}:"
+    return [f"  {head} {lines[0].strip()}", *lines[1:]]
 
 
 def _measures(kernel: "Kernel", channel: int | None) -> list[str]:
@@ -98,8 +103,8 @@ def _measures(kernel: "Kernel", channel: int | None) -> list[str]:
     return ["  " + ", ".join(f"{name} {figures[name]}" for name in order)] if order else []
 
 
-def parameter_in_words(name: str, pair: tuple[float, float]) -> str:
-    """Give a parameter with its standard error and unit."""
+def parameter_in_words(name: str, pair: tuple[float, float | None]) -> str:
+    """Give a parameter with its standard error, if it is not one that goes with a name, and its unit."""
     unit = UNITS.get(name, "")
     return f"{name} {with_error(*pair)}" + (f" {unit}" if unit else "")
 

@@ -41,7 +41,10 @@ def _what_it_is(kernel: "Kernel") -> list[str]:
     said = [_verdict(kernel)] if kernel.verdict else []
     known = kernel.name or kernel.family
     if known:
-        measures = ", ".join(parameter_in_words(*item) for item in (kernel.parameters or {}).items())
+        measures = ", ".join(
+            parameter_in_words(name, (value, error or None))
+            for name, (value, error) in (kernel.parameters or {}).items()
+        )
         said.append(
             f"The kernel, {kh} × {kw}, is this filter: {known}{f' ({measures})' if measures else ''}."
         )

@@ -20,6 +20,9 @@ Taps = NDArray[np.float64]
 
 # What each figure is counted in, where it has a unit.
 UNITS = {
+    "sigma": "px",
+    "down": "px",
+    "right": "px",
     "sigma_long": "px",
     "sigma_short": "px",
     "height": "px",
@@ -31,8 +34,8 @@ UNITS = {
     "center_x": "px",
 }
 
-# Parameters of every shape, as `learn` gives them; the gain is what the taps sum to.
-COMMON = ("gain", "center_y", "center_x")
+# Parameters that any shape may have, as `learn` gives them; the gain of a family is what the taps sum to.
+COMMON = ("gain", "center_y", "center_x", "down", "right")
 
 
 def gaussian(

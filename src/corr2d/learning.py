@@ -23,6 +23,7 @@ from .dtypes import as_image
 from .kernel import Kernel
 from .large import is_large, learn_large
 from .moments import Moments
+from .naming import moved_name
 from .pair import Clip
 from .robust import Loss, resolve_loss, robust
 from .shift import NO_SHIFT, Aligned, Shift, align, resolve_shift, shift_of
@@ -345,7 +346,9 @@ def _shifted(kernel: Kernel, moved: Aligned) -> Kernel:
     down, right = (place + n for place, n in zip(kernel.origin or NO_SHIFT, moved.shift, strict=True))
     changes = CHANGES_NOTHING if (down, right) == (kernel.size[0] // 2, kernel.size[1] // 2) else ONLY_SHIFTS
     notes = tuple(changes if note in (CHANGES_NOTHING, ONLY_SHIFTS) else note for note in kernel.notes)
-    return replace(kernel, origin=(down, right), measures=_measures_from(kernel, moved.shift), notes=notes)
+    measures = _measures_from(kernel, moved.shift)
+    named = moved_name(kernel, moved.shift)
+    return replace(kernel, origin=(down, right), measures=measures, notes=notes, **named)
 
 
 def _measures_from(kernel: Kernel, shift: tuple[int, int]) -> dict[str, tuple[Any, Any]] | None:

@@ -122,7 +122,7 @@ def _by_lag(matrix: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.fl
 
 
 def _of_waves(grid: NDArray[np.float64]) -> NDArray[np.complex128]:
-    """Give the sum of elements times ``exp(2 pi i (y v + x u))`` at `ROWS` x `COLUMNS`, (v, u) from the middle."""
+    """Give the sum of elements times ``exp(2 pi i (y v + x u))`` on the grid, (v, u) from the middle."""
     down, along = (
         np.exp(2j * np.pi * np.outer(waves, np.arange(n) - n // 2))
         for waves, n in zip((ROWS, COLUMNS), grid.shape, strict=True)

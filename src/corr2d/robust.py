@@ -53,7 +53,8 @@ def robust(
     moments = reduce(add, (part.moments(**options) for part in parts))
     windows = Windows(moments.size, moments.stride, moments.dilation)
     fit = partial(fit, errors="white")  # what weights do to blocks, the factor below does not know
-    kernel = fit(moments)
+    quick = partial(fit, named=False)
+    kernel = quick(moments)
     for kind in ("huber", "tukey")[: 1 + (loss == "tukey")]:
         for _ in range(_MOST_PASSES):
             residuals = [_residual(part, kernel, windows, clip, shift) for part in parts]
@@ -63,9 +64,11 @@ def robust(
                 replace(part, weights=w * _given(part)).moments(**options)
                 for part, w in zip(parts, weights, strict=True)
             )
-            last, kernel = kernel, fit(reduce(add, weighted))
+            total = reduce(add, weighted)
+            last, kernel = kernel, quick(total)
             if _moved(last, kernel, moments) <= _SETTLED * scale:
                 break
+    kernel = fit(total)
     u = np.concatenate([r[np.isfinite(r)] for r in residuals]) / scale
     far = int(np.count_nonzero(np.abs(u) > 3))
     widened = _widened(u, loss)
@@ -73,10 +76,18 @@ def robust(
         kernel,
         stderr=kernel.stderr * widened,
         bias_stderr=np.multiply(kernel.bias_stderr, widened),
+        measures=_wider(kernel.measures, widened),
+        parameters=_wider(kernel.parameters, widened),
         noise=np.full(np.shape(kernel.noise), scale),
         used=moments.count,
         left_out=moments.left_out,
     ).with_notes(_far_off(far, len(u)))
+
+
+def _wider(figures: dict[str, tuple[Any, Any]] | None, times: float) -> dict[str, tuple[Any, Any]] | None:
+    if figures is None:
+        return None
+    return {name: (value, np.multiply(error, times)) for name, (value, error) in figures.items()}
 
 
 def _far_off(far: int, count: int) -> str:

@@ -18,6 +18,7 @@ from .family import Family, FamilyFit, FamilyName
 from .fit import EPS, Fit, least_squares
 from .forms import resolve_form
 from .measures import kernel_moments, measures
+from .name import with_name
 from .penalty import Penalty, Strength, pulled_least_squares
 from .separable import Separable
 from .waves import with_response
@@ -37,6 +38,7 @@ def solve(
     rank: int | None = None,
     family: FamilyName | None = None,
     errors: Assumed = "auto",
+    named: bool = True,
 ) -> Kernel:
     """Fit ``after = sum weights * window + bias`` by least squares.
 
@@ -90,6 +92,8 @@ def solve(
     errors : {"auto", "white"}
         What error bars assume of the noise. "auto": that it is white, unless blocks of the picture show that
         it is not; `Kernel.errors` says which.
+    named : bool
+        Whether a known filter is looked for that the kernel may be (`corr2d.naming`): some 5 to 25 ms.
 
     Raises
     ------
@@ -128,6 +132,8 @@ def solve(
         fit = least_squares(background.left) if bound is None else bound.fit(background.left)
     left = background.left
     kernel = with_response(_kernel_of(moments, background, fit, errors), left, fit)
+    if named:
+        kernel = with_name(kernel, moments, background, fit)
     return kernel.with_notes(
         *moments.notes,
         *how_to_apply(moments.stride, moments.dilation),

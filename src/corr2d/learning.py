@@ -25,6 +25,7 @@ from .large import is_large, learn_large
 from .moments import Moments
 from .naming import moved_name
 from .pair import Clip
+from .residuals import Sample, joined
 from .robust import Loss, resolve_loss, robust
 from .shift import NO_SHIFT, Aligned, Shift, align, resolve_shift, shift_of
 from .size import LARGEST, Choice, choose_size, explains, largest_window, least_choice
@@ -33,6 +34,7 @@ from .solve.constraints import Symmetry
 from .solve.family import FamilyName
 from .solve.penalty import Strength
 from .solve.words import CHANGES_NOTHING, ONLY_SHIFTS
+from .verdict import judge
 from .windows import is_same_sized, told_size
 
 _Pair = tuple[ArrayLike, ArrayLike]
@@ -45,6 +47,8 @@ _NO_PAIR = "`before` must hold at least one pair (before, after), got none."
 
 # R², below which a shift is looked for, to say so, where no size was given: it takes as long as to find one.
 _POOR = 0.5
+
+_LOOKS = 4  # pairs of which samples are taken
 
 
 def learn(
@@ -73,6 +77,7 @@ def learn(
     smooth: Strength = 0.0,
     rank: int | None = None,
     family: FamilyName | None = None,
+    examine: bool = True,
 ) -> Kernel:
     """Find the kernel and bias that turn `before` into `after`, by least squares.
 
@@ -151,12 +156,17 @@ def learn(
     family : {"gaussian", "box", "disk", "motion"}, optional
         The kernel is a gain times this shape (`corr2d.families`), anywhere in the window; the result's
         `parameters` have its measures with error bars. Combines with `sum` only, which is then the gain.
+    examine : bool
+        Look at the residual in tiles spread over the first pairs, and give a verdict: whether a convolution
+        made `after`, with its evidence (`corr2d.verdict`). Where a tone curve followed the filter, the kernel
+        is the one under that curve, and a note says so. There is no verdict on kernels with channels, nor
+        with `weights`, a background or another loss. False: the fit alone.
 
     Returns
     -------
     Kernel
-        With error bars, and notes in words where the pair leaves something open. Unit of the weights: unit of
-        `after` over unit of `before`.
+        With error bars, a verdict, and notes in words where the pair leaves something open. Unit of the
+        weights: unit of `after` over unit of `before`.
 
     Raises
     ------
@@ -205,9 +215,10 @@ def learn(
         or bool(nonnegative or ridge or smooth or mix or background)
         or loss != "squared"
     )
+    can_tell = colours.way == "alike" and weights is None and not background and loss == "squared"
     task = _Task(
         colours, options, moved.where, moved.weights, fit, loss, constrained, clipped,
-        _mirrored(symmetric, family),
+        _mirrored(symmetric, family), examine=examine and can_tell,
     )  # fmt: skip
     if size is not None and loss == "squared":
         return _shifted(colours.stacked(task.kernels(moved.pairs, size)), moved)
@@ -233,6 +244,7 @@ class _Task:
     constrained: bool  # more than least squares is asked for
     clipped: Clipped
     mirrored: _Mirrored
+    examine: bool
 
     def parts(self, pair: _Pair) -> list[Part]:
         return self.colours.parts(*pair, self.where, self.weights)
@@ -255,21 +267,37 @@ class _Task:
         """Fit kernels of one size; only where it is large, or the loss is not squared, are all pairs kept."""
         if self.clipped == "censored":
             refuse_many_taps(size)
+        seen = _Seen(self, size)
         if is_large(size, constrained=self.constrained):
-            return [
+            found = [
                 learn_large([part.resolved(size=size, **self.options) for part in parts])
-                for parts in _in_step([self.parts(pair) for pair in pairs])
+                for parts in _in_step([self.parts(pair) for pair in map(seen.look, pairs)])
             ]
+            return [seen.judged(kernel) for kernel in found]
         if self.loss == "squared":
-            return self.fitted(self.measure(pairs, size), pairs)
+            return self.fitted(self.measure(map(seen.look, pairs), size), pairs, seen)
         parts_of_each = _in_step([self.parts(pair) for pair in pairs])
         options = self.options | {"shift": shift}
         return [robust(size, parts, self.loss, self.fit, **options) for parts in parts_of_each]
 
     def fitted(
-        self, found: list[Moments], pairs: Iterable[_Pair], measured: tuple[int, int] | None = None
+        self,
+        found: list[Moments],
+        pairs: Iterable[_Pair],
+        seen: "_Seen",
+        measured: tuple[int, int] | None = None,
     ) -> list[Kernel]:
-        """Fit kernels to moments, and to clipped pixels if they count; `measured`: of a larger window."""
+        """Fit a kernel to each moments, and judge it by what was seen of the pairs.
+
+        `measured`: the size of the window that the moments were trimmed from.
+        """
+        kernels = self.with_clipped_counted(found, pairs, measured)
+        return [seen.judged(kernel, moments) for kernel, moments in zip(kernels, found, strict=True)]
+
+    def with_clipped_counted(
+        self, found: list[Moments], pairs: Iterable[_Pair], measured: tuple[int, int] | None
+    ) -> list[Kernel]:
+        """Fit kernels to moments, and to clipped pixels if they count."""
         kernels = [self.fit(moments) for moments in found]
         if self.clipped == "excluded" or has_too_many_taps(found[0].size):
             return kernels
@@ -295,7 +323,10 @@ class _Task:
             return self.colours.stacked(self.kernels(pairs, told))
         found, window, notes = _choose(pairs, self.colours, stride, dilation, self.measure, self.mirrored)
         if self.loss == "squared":
-            return self.colours.stacked(self.fitted(found, pairs, window), notes)
+            seen = _Seen(self, found[0].size, found[0].shift)
+            for pair in pairs:
+                seen.look(pair)
+            return self.colours.stacked(self.fitted(found, pairs, seen, window), notes)
         return self.colours.stacked(self.kernels(pairs, found[0].size, found[0].shift), notes)
 
 
@@ -306,6 +337,37 @@ def _mirrored(symmetric: Symmetry | Sequence[Symmetry] | None, family: FamilyNam
         return "no"
     # What is no name is refused where it is used.
     return "square" if isinstance(symmetric, Sequence) and "4-fold" in symmetric else "centred"
+
+
+class _Seen:
+    """Samples of the first pairs, for the verdict; the pairs themselves are not kept."""
+
+    def __init__(self, task: _Task, size: int | tuple[int, int], shift: tuple[int, int] = NO_SHIFT) -> None:
+        self.task, self.window = task, {"size": size, "shift": shift}
+        self.samples: list[Sample] = []
+        self.looks = _LOOKS if task.examine else 0
+
+    def look(self, pair: _Pair) -> _Pair:
+        """Take a sample of the pair, if it is one of the first, and give the pair."""
+        if self.looks:
+            self.looks -= 1
+            (part,) = self.task.parts(pair)
+            sample = Sample.of(part.resolved(**self.window, **self.task.options))
+            self.samples += [] if sample is None else [sample]
+        return pair
+
+    def judged(self, kernel: Kernel, moments: Moments | None = None) -> Kernel:
+        """Give the kernel with a verdict on the pairs that were seen."""
+        if not self.samples:
+            return kernel
+        task, plain, fit = self.task, kernel, None if moments is None else self.task.fit
+        if moments is not None and task.constrained:
+            if moments.count < moments.sums.shape[-1]:
+                return kernel
+            plain = solve(moments, errors="white", named=False)
+        return judge(
+            joined(self.samples), kernel, plain=plain, moments=moments, fit=fit, free=not task.constrained
+        )
 
 
 def _check_steps(stride: Steps, dilation: Steps, background: int) -> None:

@@ -285,14 +285,14 @@ def _tried(pairs: _Pairs, shift: tuple[int, int], clip: Clip) -> _Trial | None:
     if measured is None:
         return None
     held_out = [held_out_errors(moments) for moments in measured]
-    of_mean = np.sum([_errors_of_mean(moments) for moments in measured], axis=0)
+    of_mean = np.sum([errors_of_mean(moments) for moments in measured], axis=0)
     spread = float(of_mean.sum())
     if not spread > sum(rounding for _, rounding in held_out):
         return None
     return _Trial(shift, np.sum([errors for errors, _ in held_out], axis=0) / spread, of_mean / spread)
 
 
-def _errors_of_mean(moments: Moments) -> NDArray[np.float64]:
+def errors_of_mean(moments: Moments) -> NDArray[np.float64]:
     """Give each block's squared error when predicted by the mean of the others."""
     counts, sums, squares = (moments.sums[:, i, j] for i, j in ((-2, -2), (-1, -2), (-1, -1)))
     mean = (sums.sum() - sums) / (counts.sum() - counts)

@@ -20,9 +20,8 @@ def test_the_lines_of_the_readme_run(tmp_path, monkeypatch, capsys):
     names = run_lines(ROOT / "README.md")
     np.testing.assert_array_equal(names["k"].weights, [[1, -1]])
     printed = capsys.readouterr().out
-    assert printed.startswith(
-        "Kernel 1 × 2\n  this is: forward difference in x\n  gain -1\n   1 ± 0   -1 ± 0\n"
-    )
+    assert printed.startswith("What turned `before` into `after` is a convolution. The kernel, 1 × 2, is")
+    assert "Kernel 1 × 2\n  this is: forward difference in x\n  gain -1\n   1 ± 0   -1 ± 0\n" in printed
     assert printed.endswith("[[ 1. -1.]]\n")
     assert (tmp_path / "kernel.json").exists()
 

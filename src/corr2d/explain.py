@@ -16,7 +16,15 @@ _EXACT = 1e-9  # of the largest weight: what is printed of it does not change
 _ROUGH = 0.1  # of the largest weight: an error bar as large asks for more pixels
 _EVEN = 0.02  # of what the weights add up to without their signs: as good as nothing
 _FINE = 0.35  # cycles per pixel: fine detail, of less than three pixels a wave
+_GONE = 0.01  # of it
 _CHANGED = 0.1  # of the share of fine detail, that is worth a word
+
+# Verdicts under which no name was given.
+_UNNAMED = (
+    "not a convolution",
+    "the pictures cannot tell",
+    "a convolution that varies across the picture",
+)
 
 
 def explain(kernel: "Kernel") -> str:
@@ -50,10 +58,12 @@ def _what_it_is(kernel: "Kernel") -> list[str]:
         )
     elif kernel.used is None:
         said.append(f"A kernel of {kh} × {kw}, made by hand.")
-    elif kernel.stderr is None or np.isinf(kernel.stderr).any():
+    elif kernel.stderr is None or np.isinf(kernel.stderr).any() or kernel.verdict in _UNNAMED:
         said.append(f"The kernel is {kh} × {kw}.")
     else:
         said.append(f"The kernel is {kh} × {kw}, and no filter with a name that corr2d knows.")
+    if kernel.curve is not None:  # what it does to brightness depends on the curve
+        return [*said, "What it did to brightness is in the tone curve."]
     return [*said, *_what_it_does(kernel)]
 
 
@@ -92,6 +102,8 @@ def _fine_detail(weights: NDArray[np.float64], of_even: float) -> str:
     strength = np.abs(response(weights, (0, 0), ROWS[:, None], COLUMNS))[fine]
     share = float(np.sqrt(np.mean(strength**2))) / of_even
     beside = "" if abs(of_even - 1) <= _EVEN else ", beside the brightness"
+    if share < _GONE:
+        return "Fine detail is all but gone."
     if share < 1 - _CHANGED:
         return f"Fine detail is weakened to {100 * share:.0f} %{beside}."
     if share > 1 + _CHANGED:

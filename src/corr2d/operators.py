@@ -149,6 +149,8 @@ _SMOOTHING: list[tuple[str, ArrayLike, str]] = [
     ),
 ]
 
+_LINES = (3, 5, 7, 9, 11, 13, 15)  # taps, of motion along a diagonal as it is drawn by hand
+
 # What stands for a gaussian in integers, and its sigma: the standard deviation, but of 3 taps, which are a
 # gaussian's own.
 _BINOMIALS: list[tuple[ArrayLike, float, str]] = [
@@ -207,6 +209,9 @@ def _alone() -> Iterator[Operator]:
         yield Operator(name, np.array(taps, np.float64), source)
     for name, taps, source in _SMOOTHING:
         yield Operator(name, _summing_to_one(np.array(taps, np.float64)), source)
+    for n in _LINES:
+        for way, line in (("down", np.eye(n)), ("up", np.eye(n)[::-1].copy())):
+            yield Operator(f"motion {way} the diagonal, {n} pixels", line / n, "a line of equal taps")
     for profile, sigma, source in _BINOMIALS:
         yield Operator("gaussian", _summing_to_one(_product(profile, profile)), source, {"sigma": sigma})
 

@@ -37,7 +37,7 @@ class Sample:
     before : (tiles, rows, columns) array
         All that the windows reach, and a margin beyond.
     above, below : (rows, columns)
-        How far that is, from the tile's first pixel and from its last.
+        How far that is, from the first pixel that the tile's are made at and from the last.
     after : (tiles, th, tw) array
         In float64.
     counts, low, high : (tiles, th, tw) bool arrays
@@ -84,7 +84,10 @@ class Sample:
     def windowed(self) -> NDArray[Any]:
         """Give what the windows reach of `before`, for `correlate` without padding."""
         far, stride = reach(self.windows.size, self.windows.dilation), self.windows.stride
-        first = [start - k // 2 * gap for start, (k, gap) in zip(self.above, self._axes(), strict=True)]
+        first = [
+            start - (k // 2 + moved) * gap
+            for start, moved, (k, gap) in zip(self.above, self.shift, self._axes(), strict=True)
+        ]
         spans = [
             slice(start, start + (n - 1) * step + whole)
             for start, n, step, whole in zip(first, self.after.shape[1:], stride, far, strict=True)
@@ -172,10 +175,11 @@ def _of_plane(pair: Resolved, plane: tuple[int, ...], quota: int) -> Sample:
     spans, inner, above, below = [], [], [], []
     for axis, (first, n) in enumerate(((top, th), (left, tw))):
         k, gap, step = windows.size[axis], windows.dilation[axis], windows.stride[axis]
-        above.append(k // 2 * gap + MARGIN)
-        below.append((k - 1 - k // 2) * gap + MARGIN)
+        ahead = (k // 2 + pair.model.shift[axis]) * gap  # of the pixel, windows reach so far
+        above.append(max(ahead, 0) + MARGIN)
+        below.append(max((k - 1) * gap - ahead, 0) + MARGIN)
         length = above[axis] + (n - 1) * step + 1 + below[axis]
-        spans.append(_pixels(first * step - MARGIN, length, before.shape[axis]))
+        spans.append(_pixels(first * step + ahead - above[axis], length, before.shape[axis]))
         starts = (first[:, None] + np.arange(n)) * step
         last = before.shape[axis] - 1 - (k - 1) * gap
         inner.append((starts >= MARGIN) & (starts + MARGIN <= last))

@@ -191,6 +191,8 @@ def _fitted(
         values = {name: (float(round(value)), 0.0) for name, (value, _) in values.items()}
     if model.least and next(iter(values.values()))[0] < model.least:
         return None
+    if any(value > max(groups.size) for name, (value, _) in values.items() if name != "angle"):
+        return None
     if unknowns > 1:
         values, amount_error = _with_errors(evidence, symmetric, found)
         if not all(error < _LOST * max(abs(value), 1.0) for value, error in values.values()):
@@ -212,11 +214,15 @@ def _fitted(
 
 
 def _whole(groups: Groups, place: Array) -> Iterator[Array]:
-    """Give the nearest lengths whose ends lie between pixels, where the centre is on one or between them."""
+    """Give the nearest lengths whose ends lie between pixels, where the centre is on one or between them.
+
+    None is longer than the window: what lies outside it could be anything.
+    """
+    sides = np.array(groups.size) if len(place) == 2 else np.array([min(groups.size)])
     odd = np.array([1 - 2 * (at % 1) for at in groups.centre])[: len(place)]
     nearest = odd + 2 * np.rint((np.exp(place) - odd) / 2)
     for steps in product((0, -2, 2), repeat=len(place)):
-        yield np.log(np.maximum(nearest + steps, 2 - odd))
+        yield np.log(np.maximum(np.minimum(nearest + steps, sides - (sides - odd) % 2), 2 - odd))
 
 
 def _with_errors(

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LOWER = 4.8  # inches, of the figures below the pictures
-_PLANE = (-0.525, 0.525, 0.525, -0.525)  # cycles per pixel, of its pixels' edges
+_WAVES = 101  # along each axis of the frequency response
+_PLANE = (-0.505, 0.505, 0.505, -0.505)  # cycles per pixel, of its pixels' edges
 _NUMBERED = 5  # weights are written into kernels of at most so many rows and columns
 
 
@@ -198,7 +199,7 @@ def _show_errors(axis: "Axes", stderr: NDArray[np.float64] | None) -> None:
     rows, columns = np.nonzero(~known)
     axis.plot(columns, rows, "kx")
     if largest > 0:
-        axis.figure.colorbar(drawn, ax=axis, location="bottom", shrink=0.8)
+        axis.figure.colorbar(drawn, ax=axis, location="bottom", shrink=0.8, ticks=MaxNLocator(3))
 
 
 def _show_profiles(
@@ -230,9 +231,10 @@ def _show_response(axis: "Axes", kernel: Kernel, weights: NDArray[np.float64]) -
     if kernel.weights.ndim == 4:
         axis.set_axis_off()
         return
-    half = np.abs(response(weights, (0, 0), ROWS[:, None], COLUMNS))
+    waves = np.linspace(-0.5, 0.5, _WAVES)
+    strength = np.abs(response(weights, (0, 0), waves[:, None], waves))
     axis.set_title("frequency response")
-    drawn = axis.imshow(_whole(half), extent=_PLANE, cmap="viridis", vmin=0, vmax=half.max() or 1.0)
+    drawn = axis.imshow(strength, extent=_PLANE, cmap="viridis", vmin=0, vmax=strength.max() or 1.0)
     axis.set_xlabel("cycles per pixel, x")
     axis.set_ylabel("y")
     axis.figure.colorbar(drawn, ax=axis, location="bottom", shrink=0.8)
@@ -240,13 +242,9 @@ def _show_response(axis: "Axes", kernel: Kernel, weights: NDArray[np.float64]) -
     if hidden.any():
         axis.set_title("frequency response; hatched: not told by the pair")
         y = np.concatenate([-ROWS[:0:-1], ROWS])
+        whole = np.concatenate([hidden[:0:-1, ::-1], hidden])  # opposite waves are one
         with rc_context({"hatch.color": "white"}):
-            axis.contourf(COLUMNS, y, _whole(hidden), levels=(0.5, 1.5), colors="none", hatches=["///"])
-
-
-def _whole(half: NDArray[Any]) -> NDArray[Any]:
-    """Add the waves down the rows whose opposites are there."""
-    return np.concatenate([half[:0:-1, ::-1], half])
+            axis.contourf(COLUMNS, y, whole, levels=(0.5, 1.5), colors="none", hatches=["///"])
 
 
 def _hidden(kernel: Kernel) -> NDArray[np.bool_]:

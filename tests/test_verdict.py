@@ -335,3 +335,16 @@ def test_tables_have_a_row_for_each_kind(monkeypatch):
     assert [row["right"] for row in verdicts.rows] == [100, 100]
     assert [row["curve"] for row in curves.rows] == list(study.CURVES)
     assert curves.rows[0]["error of the kernel"] < 0.02
+
+
+@pytest.mark.parametrize("as_float", [False, True])
+def test_a_tone_curve_alone_is_found_without_a_size(as_float):
+    before = np.random.default_rng(3).integers(0, 256, (120, 140)).astype(np.uint8)
+    after = np.rint(255 * (before / 255) ** 0.7)
+    given = (before / 255, after / 255) if as_float else (before, after.astype(np.uint8))
+    kernel = learn(*given)
+    assert kernel.verdict == "a convolution, then a tone curve"
+    assert kernel.size == (1, 1)
+    results = kernel(given[0])
+    found = np.interp(results, *kernel.curve.T)
+    assert np.abs(found - given[1]).mean() < 0.002 * given[1].max()

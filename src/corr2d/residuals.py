@@ -120,9 +120,10 @@ def moments_of(sample: Sample, targets: _Array, counts: _Mask, weights: _Array |
     size, stride, dilation = sample.windows
     # So that no tile is taken for one with its border: rows that no window reaches.
     beyond = ((0, 0), (0, stride.rows - 1), (0, stride.columns - 1))
+    told = stride == NO_STEPS and size != (1, 1)  # by the shapes
     moments = Moments.of(
         np.pad(sample.windowed(), beyond)[None], np.where(counts, targets, 0)[None],
-        size=None if stride == NO_STEPS else size, stride=stride, dilation=dilation, where=counts,
+        size=None if told else size, stride=stride, dilation=dilation, where=counts,
         weights=weights, clip=None,
     )  # fmt: skip
     return replace(moments, shift=sample.shift)

@@ -1,8 +1,10 @@
 """Measure `learn` beside normal equations that a NumPy user would write, and write the README's table.
 
 A pair of 8-bit pictures, 2048 x 2048, as it is and with half of the pixels of `after` clipped. Calls follow
-each other in one process, all at their default number of threads; both answers must agree. Memory is the peak
-of one call in a fresh process, beyond the pictures.
+each other in one process, all at their default number of threads; both answers must agree. Peers find a
+kernel and nothing else: beside them is `learn(..., examine=False)`, the kernel with its error bars; what
+verdict and name add has a column of its own. Memory is the peak of one call in a fresh process, beyond the
+pictures.
 
 The astronomers' programs are measured as well, where `make bench-peers` has installed them: each is a process
 in an environment of its own that solves in turn with ours, on a pair with the border that it assumes.
@@ -28,7 +30,7 @@ from peer_process import INSTALL, installed, started
 from tables import machine, number, table, write_section
 from timing import Timing, compare, timer
 
-from corr2d import _engine, corr2d, learn
+from corr2d import Kernel, _engine, corr2d, learn
 
 ROOT = Path(__file__).parent.parent
 SEED = 20261122
@@ -39,6 +41,8 @@ BLOCK = 32  # rows of patches: fewer are slower, more take gigabytes
 # What each takes to lie beyond the border, and the sizes that it can do: ois keeps a picture of float64 for
 # each tap, 8 GB at 15 x 15.
 PEERS = {"sfft": ("wrap", SIZES), "ois": ("constant", SIZES[:2])}
+
+EXAMINED = "with verdict and name"
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -85,6 +89,11 @@ def normal_equations(pair: Pair, k: int) -> np.ndarray:
     return np.linalg.solve(gram, cross)[:-1].reshape(k, k)
 
 
+def fitted(pair: Pair, k: int) -> Kernel:
+    """Find what peers find."""
+    return learn(*pair, size=k, examine=False)
+
+
 def beside(ours: Callable, theirs: Callable, given: object, budget: float, limits: Limits) -> Timing:
     return compare(timer(ours, [given], 0), timer(theirs, [given], 0), budget, limits.reached)
 
@@ -93,17 +102,19 @@ def measure(side: int, k: int, budget: float, limits: Limits) -> list[Learned]:
     found = []
     for what, clipped in (("NumPy", 0.0), ("NumPy, half clipped", 0.5)):
         pair = make_pair(side, k, clipped=clipped)
-        ours, truth = learn(*pair, size=k), normal_equations(pair, k)
+        ours, truth = fitted(pair, k), normal_equations(pair, k)
         if not np.abs(ours.weights - truth).max() < 1e-9 * np.abs(truth).max():
             raise AssertionError(f"learn and NumPy disagree for {k} x {k}")
         timing = beside(
-            lambda pair: learn(*pair, size=k), lambda pair: normal_equations(pair, k), pair, budget, limits
+            lambda pair: fitted(pair, k), lambda pair: normal_equations(pair, k), pair, budget, limits
         )
         found.append(Learned(k, what, timing))
     pair, kernel = make_pair(side, k), np.random.default_rng(SEED).standard_normal((k, k))
     image = pair[0].astype(np.float32)
+    timing = beside(lambda pair: fitted(pair, k), lambda pair: learn(*pair, size=k), pair, budget, limits)
+    found.append(Learned(k, EXAMINED, timing))
     timing = beside(
-        lambda _: learn(*pair, size=k), lambda _: corr2d(image, kernel, padding="same"), None, budget, limits
+        lambda _: fitted(pair, k), lambda _: corr2d(image, kernel, padding="same"), None, budget, limits
     )
     found.append(Learned(k, "corr2d", timing))
     # The sums by lags alone, of floats: two pictures of which every second product is made (engine/lags.hpp).
@@ -136,11 +147,11 @@ def measure_peers(names: list[str], side: int, k: int, budget: float, limits: Li
             continue
         pair = make_pair(side, k, mode=mode)
         with started(name, *pair, k) as peer:
-            ours = learn(*pair, size=k)
+            ours = fitted(pair, k)
             # They fit the border as well, which ours leaves out: the same but for the rounding of the pair.
             if not np.abs(ours.weights - peer.answer.kernel).max() < 5 * ours.stderr.max():
                 raise AssertionError(f"learn and {name} disagree for {k} x {k}")
-            mine = timer(lambda pair, k=k: learn(*pair, size=k), [pair], 0)
+            mine = timer(lambda pair, k=k: fitted(pair, k), [pair], 0)
             timing = compare(mine, peer.seconds, budget, limits.reached)
         found.append(Learned(k, peer.answer.version, timing))
     return found
@@ -171,6 +182,7 @@ def text(rows: list[Learned], memory: dict[int, float], side: int) -> str:
     peers = dict.fromkeys(row.what for row in rows if row.what.split()[0] in PEERS)
     columns = {
         "ours": column("NumPy", lambda t: f"{number(t.ours_ms)} ms"),
+        "ours, with verdict and name": column(EXAMINED, lambda t: f"{number(t.theirs_ms)} ms"),
         "normal equations by NumPy": column("NumPy", ratio),
         "half clipped, ours": column("NumPy, half clipped", lambda t: f"{number(t.ours_ms)} ms"),
         "half clipped, NumPy": column("NumPy, half clipped", ratio),
@@ -180,8 +192,9 @@ def text(rows: list[Learned], memory: dict[int, float], side: int) -> str:
         "memory": {k: f"{number(used)} MB" for k, used in memory.items()},
     }
     head = (
-        f"{machine()}. `learn` of a pair of 8-bit pictures, {side} × {side}: a peer's time divided by ours, "
-        f"as above. NumPy: matrices of patches of {BLOCK} rows. Memory: a call's peak beyond the pictures."
+        f"{machine()}. `learn(examine=False)`, the kernel with its error bars, of a pair of 8-bit pictures, "
+        f"{side} × {side}: a peer's time divided by ours, as above. NumPy: matrices of patches of {BLOCK} "
+        "rows. Memory: a call's peak beyond the pictures."
     )
     if peers:
         head += (

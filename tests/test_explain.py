@@ -64,13 +64,14 @@ def test_a_sum_within_its_error_of_one_keeps_the_brightness():
 def test_a_name_is_said_with_its_parameters():
     text = said_of(name="gaussian", parameters={"sigma": (1.5, 0.01)})
     assert "The kernel, 3 × 3, is this filter: gaussian (sigma 1.5 ± 0.01" in text
-    assert "no filter with a name" in said_of()
+    assert "no filter with a name" in said_of(verdict="a convolution")
+    assert "no filter with a name" not in said_of()  # perhaps none was looked for
 
 
 def test_no_name_is_denied_where_the_pair_leaves_taps_open():
     stderr = np.full((3, 3), 1e-4)
     stderr[0] = np.inf
-    text = said_of(stderr=stderr)
+    text = said_of(stderr=stderr, verdict="a convolution")
     assert "no filter with a name" not in text
     assert "3 of its 9 weights are not known" in text
     assert "would tell the rest" in text

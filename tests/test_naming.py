@@ -253,3 +253,10 @@ def test_a_named_kernel_runs_as_any_other():
     before, after = pair(families.box((3, 3), 3, 3))
     k = learn(before, after, size=3)
     np.testing.assert_allclose(k(before), corr2d(before, k.weights) + k.bias)
+
+
+def test_no_name_is_looked_for_without_examination():
+    before = np.random.default_rng(5).integers(0, 200, (40, 50)).astype(float)
+    after = corr2d(before, [[1.0, 0.0, -1.0]], padding="same")
+    assert learn(before, after, size=3).name is not None
+    assert learn(before, after, size=3, examine=False).name is None

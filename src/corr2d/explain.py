@@ -19,7 +19,7 @@ _FINE = 0.35  # cycles per pixel: fine detail, of less than three pixels a wave
 _GONE = 0.01  # of it
 _CHANGED = 0.1  # of the share of fine detail, that is worth a word
 
-# Verdicts under which no name was given.
+# Verdicts under which no name was given; without one, it may be that none was looked for.
 _UNNAMED = (
     "not a convolution",
     "the pictures cannot tell",
@@ -58,7 +58,7 @@ def _what_it_is(kernel: "Kernel") -> list[str]:
         )
     elif kernel.used is None:
         said.append(f"A kernel of {kh} × {kw}, made by hand.")
-    elif kernel.stderr is None or np.isinf(kernel.stderr).any() or kernel.verdict in _UNNAMED:
+    elif kernel.stderr is None or np.isinf(kernel.stderr).any() or kernel.verdict in (None, *_UNNAMED):
         said.append(f"The kernel is {kh} × {kw}.")
     else:
         said.append(f"The kernel is {kh} × {kw}, and no filter with a name that corr2d knows.")

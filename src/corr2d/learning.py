@@ -157,10 +157,11 @@ def learn(
         The kernel is a gain times this shape (`corr2d.families`), anywhere in the window; the result's
         `parameters` have its measures with error bars. Combines with `sum` only, which is then the gain.
     examine : bool
-        Look at the residual in tiles spread over the first pairs, and give a verdict: whether a convolution
-        made `after`, with its evidence (`corr2d.verdict`). Where a tone curve followed the filter, the kernel
-        is the one under that curve, and a note says so. There is no verdict on kernels with channels, nor
-        with `weights`, a background or another loss. False: the fit alone.
+        Look for the known filter that the kernel is (`Kernel.name`), and at the residual, in tiles spread
+        over the first pairs, for a verdict: whether a convolution made `after`, with its evidence. Where a
+        tone curve followed the filter, the kernel is the one under that curve, and a note says so. There is
+        no verdict on kernels with channels, nor with `weights`, a background or another loss. False: the fit
+        alone, without some 10 to 40 ms.
 
     Returns
     -------
@@ -194,7 +195,7 @@ def learn(
     options: dict[str, Any] = {"stride": steps, "dilation": gaps, "clip": clip, "background": background}
     fit = partial(
         solve, sum=sum, nonnegative=nonnegative, symmetric=symmetric, support=support, fixed=fixed,
-        ridge=ridge, smooth=smooth, rank=rank, family=family,
+        ridge=ridge, smooth=smooth, rank=rank, family=family, named=examine,
     )  # fmt: skip
     resolve_loss(loss)
     beside = {"loss": loss != "squared", "ridge": ridge, "smooth": smooth}

@@ -175,7 +175,7 @@ def test_clipped_pixels_count_if_they_are_to(tmp_path):
         assert (kernel.weights, kernel.left_out) == (expected.weights, expected.left_out)
     assert found[""].used == found["censored"].used == after.size > found["excluded"].used
     several = run("learn", *paths, *paths, "--size", 1)
-    assert "note: Clipped pixels are left out. Whether that biases the kernel is not known" in several.stdout
+    assert "Clipped pixels are left out. Whether that biases the kernel is not known" in several.stdout
     assert "they count as" in run("learn", *paths, *paths, "--size", 1, "--clipped", "censored").stdout
 
 

@@ -231,7 +231,7 @@ def test_stride_and_rounded_integers_are_noted(by_pictures):
 # What the pair does not tell
 
 
-def test_stripes_lead_to_the_smallest_kernel(by_pictures):
+def test_stripes_lead_to_the_smallest_kernel(by_pictures, by_moments):
     before = np.tile(PHOTO[50].astype(float), (120, 1))
     after = filtered(before, (9, 9), noise=1)
     found, expected = by_pictures(before, after), by_moments(before, after)

@@ -73,18 +73,20 @@ def _evidence(kernel: Kernel, moments: Moments, background: Background, fit: Fit
         squares = np.einsum("fi,ij,fj->", about_mean, fit.inverse, about_mean, optimize=True)
         return float(squares) * folds / ((folds - 1) * taps * variance)
 
+    rounding = max(
+        float(fit.rounding @ np.sqrt(np.diag(gram))) ** 2, _DIGITS**2 * float(weights @ gram @ weights)
+    )
+    unit = float(np.diag(gram).max())  # of all squares: those of 1e80 could not be squared again
     return Evidence(
         size=moments.size,
         stride=moments.stride,
-        gram=gram,
+        gram=gram / unit,
         weights=weights,
         stderr=np.sqrt(np.diag(fit.inverse) * variance),
         count=moments.count,
-        squared_error=fit.squared_error,
-        variance=variance,
-        rounding=max(
-            float(fit.rounding @ np.sqrt(np.diag(gram))) ** 2, _DIGITS**2 * float(weights @ gram @ weights)
-        ),
+        squared_error=fit.squared_error / unit,
+        variance=variance / unit,
+        rounding=rounding / unit,
         bias=(kernel.bias, kernel.bias_stderr),
         shift=moments.shift,
         spreading=spreading,

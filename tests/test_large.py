@@ -112,7 +112,10 @@ def test_every_window_and_mask(by_pictures, by_moments, name, masked):
     found, expected = by_pictures(before, after, **options), by_moments(before, after, **options)
     assert_same(found, expected)
     np.testing.assert_allclose(found.stderr, expected.stderr, rtol=1e-9)
-    assert [note for note in found.notes if not note.startswith("Found by")] == list(expected.notes)
+    own = "Found by", "The pair does not tell what the kernel does"  # which only moments tell
+    assert [n for n in found.notes if not n.startswith(own)] == [
+        n for n in expected.notes if not n.startswith(own)
+    ]
 
 
 def test_pixels_that_no_window_counts_cost_no_digits(by_pictures):

@@ -70,7 +70,7 @@ def _evidence(kernel: Kernel, moments: Moments, background: Background, fit: Fit
         folds = int(np.count_nonzero(sums[:, -2, -2]))
         if folds < _FOLDS or variance == 0:
             return 1.0
-        squares = np.einsum("fi,ij,fj->", about_mean, fit.inverse, about_mean, optimize=True)
+        squares = np.vdot(about_mean @ fit.inverse, about_mean)  # in this order: scores may be 1e160
         return float(squares) * folds / ((folds - 1) * taps * variance)
 
     rounding = max(

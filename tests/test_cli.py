@@ -709,7 +709,7 @@ def test_an_interrupt_ends_it_at_once_with_nothing_half_written(tmp_path, signal
     write(tmp_path / "x.tif", rng.random((1500, 1500)))
     write(tmp_path / "y.tif", rng.random((1500, 1500)))
     before = sorted(tmp_path.iterdir())
-    words = ["learn", tmp_path / "x.tif", tmp_path / "y.tif", "--size", "31", "-o", tmp_path / "k.json"]
+    words = ["learn", tmp_path / "x.tif", tmp_path / "y.tif", "--size", "61", "-o", tmp_path / "k.json"]
     process = subprocess.Popen([sys.executable, "-m", "corr2d", *map(str, words)], stdout=-1, stderr=-1)
     seen = b""
     while seen.count(b"\n") < 2:  # both pictures read: the long work begins

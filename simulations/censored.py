@@ -98,7 +98,7 @@ def row(
     rng = np.random.default_rng(seed)
     for name, pair in simulated(rng, pairs, noise, share / 100, ends, side):
         for way in WAYS:
-            kernel = learn(pair.before, pair.after, size=3, clipped=way)  # type: ignore[arg-type]
+            kernel = learn(pair.before, pair.after, size=3, clipped=way)
             found[way][name].append(deviations(kernel, pair))
         counting += counts_them(kernel)
     cells: dict[str, Cell] = {"side": side, "noise": noise, "clipped, %": share, "ends": ends}

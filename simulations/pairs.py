@@ -60,7 +60,7 @@ def textured(rng: np.random.Generator, side: int, slope: float = 1.0) -> Image2:
 
 def filtered(before: Image2, kernel: NDArray[np.float64], mode: str = "reflect") -> Image2:
     """Run a filter as an editor does: the same size, some rule at the border."""
-    return np.asarray(corr2d(before, kernel, padding="same", mode=mode, dtype=np.float64))  # type: ignore[arg-type]
+    return np.asarray(corr2d(before, kernel, padding="same", mode=mode, dtype=np.float64))
 
 
 def noisy(rng: np.random.Generator, image: Image2, decibels: float) -> Image2:

@@ -520,9 +520,12 @@ def test_errors():
 def test_inputs_are_left_alone():
     x, wide = noisy_pair(25)
     y = np.clip(wide, 0, 255)
+    copies = x.copy(), y.copy()
     for array in (x, y):
         array.flags.writeable = False
     learn(x, y, size=3, clip=(0, 255), clipped="censored")
+    for array, copy in zip((x, y), copies, strict=True):
+        np.testing.assert_array_equal(array, copy)
 
 
 def test_clipped_pixels_count_in_a_window_beside_its_pixel():

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import pairwise
 from math import erfc, exp, inf, log, pi, sqrt
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -43,7 +43,7 @@ _SAMPLE = 1 << 15  # pixels, looked at to decide
 _FAR, _MOSTLY_FAR = (
     4.0,
     0.05,
-)  # standard deviations inside the range, and how many clipped pixels may be there
+)  # deviations inside the range, and the share of clipped pixels that may be there
 _INSIDE, _SURPRISING = 2.0, 0.02  # the same beyond what is expected, once the kernel is not biased
 _ELSEWHERE = 6.0  # standard deviations inside the range, where no noise clips a pixel
 _BEYOND, _TELLING = 8.0, 5.0  # beyond the end: pixels as far tell nothing; those nearer must be looked at
@@ -78,7 +78,7 @@ def resolve_clipped(clipped: Any, *, without: Sequence[str]) -> Clipped:
         raise ValueError(rule)
     if clipped == "censored" and without:
         raise ValueError(f"clipped='censored' does not combine with {without[0]}. Leave one of them out.")
-    return "excluded" if without else clipped  # type: ignore[return-value]
+    return "excluded" if without else cast("Clipped", clipped)
 
 
 def has_too_many_taps(size: int | tuple[int, int]) -> bool:
@@ -611,8 +611,9 @@ class _Places(NamedTuple):
         low, high = _ends(pair)
         depth = np.where(sides[1], high - mean, np.where(sides[0], mean - low, -inf)) / deviation
         elsewhere = depth > _ELSEWHERE
-        counting = tuple(int(np.count_nonzero(side & ~elsewhere)) for side in sides)
-        return cls((depth > -_BEYOND) & ~elsewhere, (depth > -_TELLING) & ~elsewhere, elsewhere, counting)  # type: ignore[arg-type]
+        at_low, at_high = (int(np.count_nonzero(side & ~elsewhere)) for side in sides)
+        told, telling = ((depth > -far) & ~elsewhere for far in (_BEYOND, _TELLING))
+        return cls(told, telling, elsewhere, (at_low, at_high))
 
     def is_enough_for(self, now: "_Places") -> bool:
         """Say whether those that were looked at are still all that tell enough, and none is elsewhere."""

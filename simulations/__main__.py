@@ -30,6 +30,8 @@ def main() -> None:
     parser.add_argument("studies", nargs="*", help="default: all")
     parser.add_argument("--pairs", type=int, help="for each case; nothing is written")
     options = parser.parse_args()
+    if unknown := sorted(set(options.studies) - set(STUDIES)):
+        parser.error(f"there is no study {unknown[0]!r}; the studies are {', '.join(STUDIES)}.")
     for name in options.studies or STUDIES:
         study = import_module(f"simulations.{name}")
         for table in study.tables() if options.pairs is None else study.tables(options.pairs):

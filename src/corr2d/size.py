@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 
 from .borders import NO_STEPS, Pads, Steps, result_shape
 from .moments import Moments
-from .solve.fit import predictor
+from .solve.fit import EPS, predictor
 from .trimming import Box, Sums, held_out_errors_of, squared_error, trimmed
 
 LARGEST = 15  # tried unasked; 15 x 15 costs some 20 ms a megapixel
 _OF_GRAIN = 0.005 / 12  # of a step's square: a 200th of the variance of what rounding leaves
 _SURPRISING = 3.5  # deviations: chance is beyond once in 4,000 rows and columns, and some thirty are tried
-_EPS = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
@@ -153,5 +152,5 @@ def held_out_errors(moments: Moments) -> tuple[NDArray[np.float64], float]:
         if sums[-2, -2] > 0:
             coefficients = predictor(total - sums)
             errors[fold] = max(float(coefficients @ sums @ coefficients), 0.0)
-            rounding += 8 * _EPS * float(np.abs(coefficients) @ np.abs(sums) @ np.abs(coefficients))
+            rounding += 8 * EPS * float(np.abs(coefficients) @ np.abs(sums) @ np.abs(coefficients))
     return errors, rounding

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from .moments import Moments
 from .position import monomials
+from .solve.fit import EPS, centred
 from .solve.penalty import few_blocks
 
 _Array = NDArray[np.float64]
 
-_EPS = float(np.finfo(np.float64).eps)
 _CANCELLED = 1e-3  # of the inverse is left: it is made anew
 _DOUBTFUL = 1e6  # an inverse as large as this may have lost digits that count
 _OPEN = 1e-10  # what the pair tells of a direction, of what it tells of a tap: it may as well be nothing
@@ -107,7 +107,7 @@ class Sums:
     @property
     def spread(self) -> float:
         """The variance of `after`."""
-        return max(float(_centred(self.total)[-1, -1]), 0.0) * self.squares / self.amount
+        return max(float(centred(self.total)[-1, -1]), 0.0) * self.squares / self.amount
 
     @property
     def ridge(self) -> float:
@@ -115,7 +115,7 @@ class Sums:
 
         So what the pair does not tell can be laid on the other taps at no cost, and goes.
         """
-        return 8 * _EPS * (len(self.total) - 2)
+        return 8 * EPS * (len(self.total) - 2)
 
     def middle(self, size: tuple[int, int]) -> Box:
         """Give the window of a size that stands in the middle, where `Moments.window` takes it."""
@@ -131,7 +131,7 @@ class _Fit:
         self.place = np.zeros(len(sums.total), np.intp)  # of each entry of z among these
         self.place[entries] = np.arange(len(entries))
         total = sums.total[entries[:, None], entries]
-        self.about_mean, self.magnitudes, self.ridge = _centred(total), np.abs(total), sums.ridge
+        self.about_mean, self.magnitudes, self.ridge = centred(total), np.abs(total), sums.ridge
         self.cross, self.left = self.about_mean[:-2, -1], len(entries) - 2
         self._invert()
         if self.largest > 1 / _OPEN:
@@ -158,7 +158,7 @@ class _Fit:
     def rounding(self) -> float:
         """What rounding may make of the squared error, and the ridge of the cost of laying taps on others."""
         magnitudes = np.abs(np.concatenate([self.weights, [0.0, 1.0]]))
-        of_sums = 8 * _EPS * float(magnitudes @ self.magnitudes @ magnitudes)
+        of_sums = 8 * EPS * float(magnitudes @ self.magnitudes @ magnitudes)
         return of_sums + 4 * self.ridge * float(self.weights @ self.weights)
 
     def cost_of(self, taps: NDArray[np.intp]) -> float:
@@ -249,7 +249,7 @@ def held_out_errors_of(sums: Sums, order: NDArray[np.intp], ends: NDArray[np.int
         found = _coefficients(total - held_out, ends + beside, sums.ridge)
         errors[fold] = np.maximum(np.einsum("im,im->m", found, held_out @ found), 0)
     magnitudes = np.abs(_coefficients(total, ends + beside, sums.ridge))
-    rounding = 8 * _EPS * np.einsum("im,im->m", magnitudes, np.abs(total) @ magnitudes)
+    rounding = 8 * EPS * np.einsum("im,im->m", magnitudes, np.abs(total) @ magnitudes)
     return errors, rounding + sums.ridge * np.square(magnitudes[:-2]).sum(axis=0)
 
 
@@ -261,7 +261,7 @@ def squared_error(sums: Sums) -> float:
 
 def _coefficients(total: _Array, ends: NDArray[np.intp], ridge: float) -> _Array:
     """Fit windows of the first so many entries each: ``(-weights, -intercept, 1)``, column by column."""
-    about_mean, n = _centred(total), len(total) - 2
+    about_mean, n = centred(total), len(total) - 2
     found = np.zeros((n + 2, len(ends)))
     found[-1] = 1
     # With `after` as one more row, whose pivot is no zero, the factor has what is left of the products.
@@ -285,8 +285,3 @@ def _solve_upper(upper: _Array, columns: _Array) -> _Array:
     below = _solve_upper(upper[half:, half:], columns[half:])
     above = _solve_upper(upper[:half, :half], columns[:half] - upper[:half, half:] @ below)
     return np.concatenate([above, below])
-
-
-def _centred(total: _Array) -> _Array:
-    mean = total[-2] / sqrt(total[-2, -2])
-    return np.asarray(total - np.outer(mean, mean))

@@ -33,9 +33,12 @@ def nanoseconds(correlation: _engine.Correlation, image: np.ndarray, out: np.nda
 def measure(dtype: type) -> Costs:
     """Measure the instruction set that this process has picked."""
     image, out = np.random.default_rng(0).random((1024, 1024)).astype(dtype), np.empty((896, 896), dtype)
+    images, outs = np.stack([image, image]), np.stack([out, out])
 
-    def work(k: int, way: int, tile: int = 0) -> _engine.Correlation:
-        terms = [(np.ones((k, k)), np.ones((1, k)), np.ones((1, k)), 0, 0)]
+    def work(k: int, way: int, tile: int = 0, channels: int = 1) -> _engine.Correlation:
+        """Give a correlation with k x k taps, from so many channels to as many."""
+        shape = (channels, channels) if channels > 1 else ()
+        terms = [(np.ones((*shape, k, k)), np.ones((*shape, 1, k)), np.ones((*shape, 1, k)), 0, 0)]
         in_float64 = dtype == np.float64
         return _engine.Correlation(terms, 1, 1, 0, 0.0, 0.0, 0.0, way, in_float64, tile)
 
@@ -46,11 +49,23 @@ def measure(dtype: type) -> Costs:
     tap = (many - few) / (121 - 9)
     short, long = a_pixel(3, 1), a_pixel(31, 1)
     single = (long - short) / (31 + 31 * (1 + 31 / 128) - 3 - 3 * (1 + 3 / 128))
-    pairs = {side: work(side // 2, 2, side) for side in SIDES}
+    squares: dict[int, tuple[float, float]] = {}
+    for side in SIDES:
+        alone, mixing = work(side // 2, 2, side), work(side // 2, 2, side, channels=2)
+        pairs = alone.units(image, out)
+        ns = nanoseconds(alone, image, out)
+        if 8 * side**2 * np.dtype(dtype).itemsize * 1.1 > MOST:  # not all of them are kept: a product of as many numbers
+            smaller, product = squares[side // 2]
+            squares[side] = (ns / (pairs + 0.5), product * 4)
+            continue
+        # pairs * pair + transform; pairs * (2 * pair + 2 * product) + 4 * transform; a transform is half of the rest of a pair
+        counts = [[pairs + 0.5, -0.5], [2 * pairs + 2, 2 * pairs - 2]]
+        pair, product = np.linalg.solve(counts, [ns, nanoseconds(mixing, images, outs)])
+        squares[side] = (pair, max(product, 0.0))
     return Costs(
         (max(few - 9 * tap, 0.0), tap),
         (max(short - 6 * single, 0.0), single),
-        {side: nanoseconds(pair, image, out) / pair.units(image, out) for side, pair in pairs.items()},
+        squares,
     )
 
 

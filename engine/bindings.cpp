@@ -13,6 +13,7 @@
 #include <cstring>
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -108,20 +109,49 @@ class Memory {
     std::unique_ptr<char, decltype(&std::free)> base{nullptr, std::free};
 };
 
-// Calls run(scratch). Each thread keeps what it had, if it is little: fresh memory costs a page fault every 4 KiB, which made
-// a tenth of a 9 x 9 call. Under the address sanitizer it is always fresh, so that its ends are watched.
-template <class Run>
-bool with_scratch(std::size_t bytes, const Run& run) {
+// Scratch memory for the tasks of one call. Fresh memory costs a page fault every 4 KiB, which made a tenth of a 9 x 9 call: a task
+// takes what an earlier one has left, and what is little each thread keeps for the next call. Under the address sanitizer
+// nothing outlives a call, so that its ends are watched.
+class Scratch {
+  public:
+    explicit Scratch(std::size_t bytes) : bytes(bytes) {}
+
+    // Calls run(memory).
+    template <class Run>
+    void lend(const Run& run) {
 #ifdef __SANITIZE_ADDRESS__
-    constexpr std::size_t little = 0;
+        constexpr std::size_t little = 0;
 #else
-    constexpr std::size_t little = 1 << 20;
+        constexpr std::size_t little = 1 << 20;
 #endif
-    if (bytes > little) return run(Memory(bytes).get());
-    thread_local Memory kept;
-    if (kept.bytes < bytes) kept = Memory(bytes);
-    return run(kept.get());
-}
+        if (bytes <= little) {
+            thread_local Memory kept;
+            if (kept.bytes < bytes) kept = Memory(bytes);
+            return run(kept.get());
+        }
+        Memory memory = take();
+        run(memory.get());
+        const std::lock_guard<std::mutex> lock(mutex);
+        left.push_back(std::move(memory));
+    }
+
+  private:
+    Memory take() {
+        {
+            const std::lock_guard<std::mutex> lock(mutex);
+            if (!left.empty()) {
+                Memory memory = std::move(left.back());
+                left.pop_back();
+                return memory;
+            }
+        }
+        return Memory(bytes);
+    }
+
+    const std::size_t bytes;
+    std::mutex mutex;
+    std::vector<Memory> left;
+};
 
 // An array of float64 with the axes (channels out, channels in, rows, columns), the first two left out where both are 1.
 class Weights {
@@ -284,15 +314,14 @@ class Correlation {
         const nb::gil_scoped_release unlocked;
         const Memory shared(algorithm.shared_bytes(job));
         algorithm.prepare(job, shared.get());
-        const std::size_t scratch_bytes = algorithm.scratch_bytes(job);
+        Scratch scratch(algorithm.scratch_bytes(job));
         const std::ptrdiff_t units = algorithm.units(job);
         const std::ptrdiff_t step = std::max<std::ptrdiff_t>(1, (units + bands * least - 1) / (bands * least)) * least;
         std::atomic<bool> met_nan{false};
         const auto band = [&](std::ptrdiff_t i) {
-            const auto fill = [&](char* scratch) {
-                return algorithm.run(job, shared.get(), i * step, std::min((i + 1) * step, units), scratch);
-            };
-            if (with_scratch(scratch_bytes, fill)) met_nan = true;
+            scratch.lend([&](char* memory) {
+                if (algorithm.run(job, shared.get(), i * step, std::min((i + 1) * step, units), memory)) met_nan = true;
+            });
         };
         for_each_task((units + step - 1) / step, threads, band, Interrupts());
         return met_nan;
@@ -489,12 +518,8 @@ class Moments {
 
     template <class Task>
     static void in_parallel(std::size_t n, std::ptrdiff_t threads, std::size_t scratch_bytes, const Task& task) {
-        const auto run = [&](std::ptrdiff_t i) {
-            with_scratch(scratch_bytes, [&](char* scratch) {
-                task(std::size_t(i), scratch);
-                return false;
-            });
-        };
+        Scratch scratch(scratch_bytes);
+        const auto run = [&](std::ptrdiff_t i) { scratch.lend([&](char* memory) { task(std::size_t(i), memory); }); };
         for_each_task(std::ptrdiff_t(n), threads, run, Interrupts());
     }
 

@@ -249,7 +249,7 @@ class Band {
                reinterpret_cast<double*>(memory), scratch.columns),
           window(sums.results + scratch.rows * scratch.columns),
           gather(gatherer<T>(job)),
-          write(writer<T>(job.out.pixel)),
+          write(writer<T>(job)),
           inside(inside_of(job)) {}
 
     // Rows [begin, end) of one plane.
@@ -277,21 +277,11 @@ class Band {
         blocks(plane, begin, end, first, last, false);
     }
 
-    // Integer results whose sum lies near a tie are summed again in float64: `results` is a row of them, from (y, x) on, in
-    // whole vectors.
-    void mend_near_ties(std::ptrdiff_t plane, std::ptrdiff_t y, std::ptrdiff_t x, std::ptrdiff_t columns, T* results) {
-        if (job.near_tie == 0) return;
-        const Vec<T> far = Vec<T>{} + T(0.5 - job.near_tie);
-        constexpr std::ptrdiff_t few = 8 * lanes<T>;
-        for (std::ptrdiff_t j = 0; j < columns; j += few) {
-            Mask<T> near{};
-            for (std::ptrdiff_t c = j; c < min(j + few, columns); c += lanes<T>) near |= is_far(load(results + c), far);
-            if (!any<T>(near)) continue;
-            for (std::ptrdiff_t c = j; c < min(j + few, columns); ++c) {
-                // Rounded here: the exact sum, as a T, might be a tie where it is none.
-                if (is_far(Vec<T>{} + results[c], far)[0]) results[c] = T(round_half_even(exact_result(plane, y, x + c)));
-            }
-        }
+    // Writes a row of results from (y, x) on.
+    void write_row(std::ptrdiff_t plane, std::ptrdiff_t y, std::ptrdiff_t x, std::ptrdiff_t columns, const T* results) {
+        const Run run{this, plane, y, x};
+        char* const to = plane_at(job.out, plane) + y * job.out.row_stride + x * job.out.column_stride;
+        met_nan |= write(results, to, job.out.column_stride, columns, {job.near_tie, &run, exact_of_run});
     }
 
     // Whether the image can be read, or the results written, where they are.
@@ -321,10 +311,13 @@ class Band {
     bool met_nan = false;
 
   private:
-    // Whether a is as far as that from a whole number. (None is so large that it has no neighbours with a fraction.)
-    static Mask<T> is_far(Vec<T> a, Vec<T> far) {
-        const Vec<T> off = a - ((a + large<T>) - large<T>);
-        return (off < 0 ? -off : off) >= far;
+    struct Run {  // of results
+        const Band* band;
+        std::ptrdiff_t plane, y, x;
+    };
+    static double exact_of_run(const void* of, std::ptrdiff_t i) {
+        const Run& run = *static_cast<const Run*>(of);
+        return run.band->exact_result(run.plane, run.y, run.x + i);
     }
 
     static constexpr Pixel native = sizeof(T) == 4 ? Pixel::f32 : Pixel::f64;
@@ -389,11 +382,7 @@ class Band {
             }
         }
         sums.finish();
-        char* to = plane_at(job.out, plane) + y * job.out.row_stride + x * job.out.column_stride;
-        for (std::ptrdiff_t i = 0; i < rows; ++i, to += job.out.row_stride) {
-            mend_near_ties(plane, y + i, x, columns, sums.results + i * sums.stride);
-            met_nan |= write(sums.results + i * sums.stride, to, job.out.column_stride, columns);
-        }
+        for (std::ptrdiff_t i = 0; i < rows; ++i) write_row(plane, y + i, x, columns, sums.results + i * sums.stride);
     }
 
     double exact_result(std::ptrdiff_t plane, std::ptrdiff_t y, std::ptrdiff_t x) const {

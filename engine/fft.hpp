@@ -177,115 +177,181 @@ static void transform(T* re, T* im, std::ptrdiff_t stride, const Roots<T>& roots
     columns();
 }
 
-// Where the tiles lie, and how terms that are too large for one tile are cut: into blocks whose results are added up, like
-// those of several terms, in the frequency domain.
+// How one axis is cut. A kernel of up to half a square leaves the other half to results. A longer one is cut into blocks, whose results
+// are added up in the frequency domain; then tiles are as long as blocks, so that the block v of a kernel sees for the tile i
+// what the block v - 1 sees for the tile i + 1: each square of pixels is transformed once.
+struct Cut {
+    std::ptrdiff_t block, blocks;  // of the kernel
+    std::ptrdiff_t tile, tiles;    // of the results
+    std::ptrdiff_t squares;        // of pixels: the square i begins with the first pixel of the tile i
+
+    Cut(std::ptrdiff_t taps, std::ptrdiff_t results, std::ptrdiff_t side)
+        : block(taps <= side / 2 + 1 ? taps : side / 2),
+          blocks((taps + block - 1) / block),
+          tile(blocks == 1 ? side - taps + 1 : block),
+          tiles((results + tile - 1) / tile),
+          squares(tiles + blocks - 1) {}
+};
+
+// Where tiles, blocks of kernels and squares of pixels lie. Tiles of all pictures are counted row by row; the first half of them rides with
+// the second, tile by tile.
+template <class T>
 struct FftLayout {
-    std::ptrdiff_t side;                       // of the square that is transformed
-    std::ptrdiff_t block_height, block_width;  // of a kernel
-    std::ptrdiff_t blocks;                     // of all terms of one channel
-    std::ptrdiff_t tile_height, tile_width;    // of results
-    std::ptrdiff_t tiles_down, tiles_across;
-
-    explicit FftLayout(const Job& job)
-        : side(job.tile),
-          block_height(min(job.kh, side / 2)),
-          block_width(min(job.kw, side / 2)),
-          blocks(0),
-          tile_height(min(side - block_height + 1, job.out.height)),
-          tile_width(min(side - block_width + 1, job.out.width)),
-          tiles_down((job.out.height + tile_height - 1) / tile_height),
-          tiles_across((job.out.width + tile_width - 1) / tile_width) {
-        for_blocks(job.terms, job.terms_each, [this](auto...) { ++blocks; });
-    }
-
-    // Calls visit(term, v, u, kh, kw) for every block, in order.
-    template <class Visit>
-    void for_blocks(const Term* terms, std::ptrdiff_t n, const Visit& visit) const {
-        for (std::ptrdiff_t t = 0; t < n; ++t) {
-            for (std::ptrdiff_t v = 0; v < terms[t].kh; v += block_height) {
-                for (std::ptrdiff_t u = 0; u < terms[t].kw; u += block_width) {
-                    visit(terms[t], v, u, min(block_height, terms[t].kh - v), min(block_width, terms[t].kw - u));
-                }
-            }
-        }
-    }
-
-    // The tiles of all pictures, for one channel of the results: only those have a kernel in common, and can be paired.
-    std::ptrdiff_t tiles(const Job& job) const { return job.planes / job.channels_out * tiles_down * tiles_across; }
-    std::ptrdiff_t pairs(const Job& job) const { return (tiles(job) + 1) / 2; }
+    static constexpr std::ptrdiff_t most_of_kernels = 16 << 20, most_of_pixels = 8 << 20;  // bytes of spectra
+    std::ptrdiff_t side, stride, plane;  // of a square: its rows, and the numbers of its real or imaginary part
+    Cut down, across;
+    std::ptrdiff_t blocks;              // of all terms of one channel
+    std::ptrdiff_t tiles, pairs;        // of one channel of the results
+    std::ptrdiff_t kernels, pixels;     // spectra of kernels that are kept, all or none; of pixels, by each thread
+    std::ptrdiff_t columns;             // of spectra of pixels, in a row of them
+    std::ptrdiff_t unit_rows, unit_columns, units_down, units_across;  // a unit is a rectangle of pairs
 
     // Rows are longer than they need be: with 2^n bytes between them, all would want the same cache set.
-    template <class T>
-    std::ptrdiff_t stride() const {
-        return side + line<T>;
-    }
-    template <class T>
-    std::ptrdiff_t plane() const {  // numbers in one real or imaginary part
-        return side * stride<T>();
+    explicit FftLayout(const Job& job)
+        : side(job.tile),
+          stride(side + line<T>),
+          plane(side * stride),
+          down(job.kh, job.out.height, side),
+          across(job.kw, job.out.width, side),
+          blocks(job.terms_each * down.blocks * across.blocks),
+          tiles(job.planes / job.channels_out * down.tiles * across.tiles),
+          pairs((tiles + 1) / 2) {
+        const std::ptrdiff_t bytes = 2 * plane * std::ptrdiff_t(sizeof(T)), all = job.channels_out * blocks;
+        kernels = all == 1 || all * bytes <= most_of_kernels ? all : 0;
+        const std::ptrdiff_t rows = (pairs + across.tiles - 1) / across.tiles;
+        // Wide and high, so that few squares are seen by two units; not so large that there are few units, or that one takes long.
+        const bool is_cut = down.blocks * across.blocks > 1;
+        const std::ptrdiff_t of_column = job.terms_each * down.blocks * bytes;
+        unit_columns = is_cut ? clamp(most_of_pixels / of_column - across.blocks + 1, 1, min(16, across.tiles)) : 1;
+        unit_rows = is_cut ? clamp((std::ptrdiff_t(1) << 22) / (side * side * unit_columns), 1, min(16, rows)) : 1;
+        const auto count = [&] {
+            units_down = (rows + unit_rows - 1) / unit_rows;
+            units_across = (across.tiles + unit_columns - 1) / unit_columns;
+            return units_down * units_across;
+        };
+        while (count() < 8 && max(unit_rows, unit_columns) > 4) {
+            if (unit_rows >= unit_columns) unit_rows = (unit_rows + 1) / 2; else unit_columns = (unit_columns + 1) / 2;
+        }
+        columns = unit_columns + across.blocks - 1;
+        pixels = is_cut || job.channels_out > 1 ? job.terms_each * down.blocks * columns : 1;
+        if (pixels * bytes > most_of_pixels) pixels = 1;
     }
 
-    // Spectra of the blocks are kept if they take little memory; else they are made again for every pair.
-    template <class T>
-    std::ptrdiff_t kept(const Job& job) const {
-        constexpr std::ptrdiff_t most_bytes = 16 << 20;
-        const std::ptrdiff_t all = job.channels_out * blocks;
-        return all == 1 || all * 2 * plane<T>() * std::ptrdiff_t(sizeof(T)) <= most_bytes ? all : 0;
+    // What is seen once is multiplied where it lies.
+    bool in_place(const Job& job) const { return job.channels_out * blocks == 1; }
+    std::ptrdiff_t scratch_planes(const Job& job) const { return 2 * (pixels + !in_place(job) + (kernels == 0)); }
+};
+
+template <class T>
+static std::ptrdiff_t fft_units(const Job& job) {
+    const FftLayout<T> layout(job);
+    return layout.units_down * layout.units_across;
+}
+
+// What is known of a block of a kernel beside its spectrum: the sum of its weights, and their length as a vector.
+struct BlockSums {
+    double sum, length;
+};
+
+static constexpr std::ptrdiff_t whole_lines(std::ptrdiff_t bytes) { return (bytes + 63) / 64 * 64; }
+
+// What all threads read: sums of all blocks; cosines and sines; the spectra that are kept.
+template <class T>
+struct FftShared {
+    const BlockSums* sums;
+    Roots<T> roots;
+    const T* spectra;
+
+    static std::ptrdiff_t sums_bytes(const Job& job, const FftLayout<T>& layout) {
+        return whole_lines(job.channels_out * layout.blocks * std::ptrdiff_t(sizeof(BlockSums)));
     }
-    // Scratch: the pair's real and imaginary part; of several blocks also those of one block; and of its spectrum.
-    template <class T>
-    std::ptrdiff_t scratch_planes(const Job& job) const {
-        return blocks == 1 && kept<T>(job) ? 2 : kept<T>(job) ? 4 : 6;
+    static std::size_t bytes(const Job& job, const FftLayout<T>& layout) {
+        return std::size_t(sums_bytes(job, layout)) + std::size_t(2 * layout.side + 2 * layout.kernels * layout.plane) * sizeof(T);
+    }
+    FftShared(const Job& job, const FftLayout<T>& layout, const char* memory)
+        : sums(reinterpret_cast<const BlockSums*>(memory)),
+          roots{reinterpret_cast<const T*>(memory + sums_bytes(job, layout)), nullptr, layout.side},
+          spectra(roots.cosine + 2 * layout.side) {
+        roots.sine = roots.cosine + layout.side;
     }
 };
 
-// A unit is a pair of tiles.
-static std::ptrdiff_t fft_units(const Job& job) { return job.channels_out * FftLayout(job).pairs(job); }
-
-// Shared: cosines, sines, and the spectra that are kept.
 template <class T>
 static std::size_t fft_shared_bytes(const Job& job) {
-    const FftLayout layout(job);
-    return std::size_t(2 * layout.side + 2 * layout.kept<T>(job) * layout.plane<T>()) * sizeof(T);
+    return FftShared<T>::bytes(job, FftLayout<T>(job));
 }
 
-template <class T>
-static Roots<T> fft_roots(const Job& job, const char* shared) {
-    const T* cosine = reinterpret_cast<const T*>(shared);
-    return {cosine, cosine + job.tile, job.tile};
+// Calls visit(block, term, t, v, u) for every block of a channel's kernels: the number v downwards and u across of the term t. Those that
+// a smaller term does not have are left out of the visits, but counted. Ends when a visit says false.
+template <class T, class Visit>
+static bool for_blocks(const Job& job, const FftLayout<T>& layout, std::ptrdiff_t channel, const Visit& visit) {
+    for (std::ptrdiff_t t = 0; t < job.terms_each; ++t) {
+        const Term& term = job.terms[channel * job.terms_each + t];
+        for (std::ptrdiff_t v = 0; v * layout.down.block < term.kh; ++v) {
+            for (std::ptrdiff_t u = 0; u * layout.across.block < term.kw; ++u) {
+                const std::ptrdiff_t block = ((channel * job.terms_each + t) * layout.down.blocks + v) * layout.across.blocks + u;
+                if (!visit(block, term, t, v, u)) return false;
+            }
+        }
+    }
+    return true;
+}
+
+template <class T, class Visit>
+static void for_weights(const FftLayout<T>& layout, const Term& term, std::ptrdiff_t v, std::ptrdiff_t u, const Visit& visit) {
+    const std::ptrdiff_t y = v * layout.down.block, x = u * layout.across.block;
+    const std::ptrdiff_t rows = min(layout.down.block, term.kh - y), columns = min(layout.across.block, term.kw - x);
+    const T* weights = static_cast<const T*>(term.weights) + x * term.kh + y;
+    for (std::ptrdiff_t j = 0; j < columns; ++j, weights += term.kh) {
+        for (std::ptrdiff_t i = 0; i < rows; ++i) visit(i, j, weights[i]);
+    }
 }
 
 // Puts one block of a kernel, scaled for the inverse transform, into re and transforms it.
 template <class T>
-static void fft_kernel(const FftLayout& layout, const Roots<T>& roots, const Term& term, std::ptrdiff_t v, std::ptrdiff_t u,
-                       std::ptrdiff_t kh, std::ptrdiff_t kw, T* re) {
-    const T* weights = static_cast<const T*>(term.weights);
-    const std::ptrdiff_t stride = layout.stride<T>();
-    T* const im = re + layout.plane<T>();
+static void fft_kernel(const FftLayout<T>& layout, const Roots<T>& roots, const Term& term, std::ptrdiff_t v, std::ptrdiff_t u, T* re) {
     const T scale = T(1) / T(layout.side * layout.side);
-    __builtin_memset(re, 0, 2 * std::size_t(layout.plane<T>()) * sizeof(T));
-    for (std::ptrdiff_t i = 0; i < kh; ++i) {
-        for (std::ptrdiff_t j = 0; j < kw; ++j) re[i * stride + j] = weights[(u + j) * term.kh + v + i] * scale;
-    }
-    transform<T, true>(re, im, stride, roots);
+    __builtin_memset(re, 0, 2 * std::size_t(layout.plane) * sizeof(T));
+    for_weights(layout, term, v, u, [&](std::ptrdiff_t i, std::ptrdiff_t j, T weight) { re[i * layout.stride + j] = weight * scale; });
+    transform<T, true>(re, re + layout.plane, layout.stride, roots);
 }
 
 template <class T>
-static void fft_prepare(const Job& job, char* shared) {
-    const FftLayout layout(job);
-    fill_roots(layout.side, reinterpret_cast<T*>(shared));
-    if (layout.kept<T>(job) == 0) return;
-    T* spectrum = reinterpret_cast<T*>(shared) + 2 * layout.side;
-    layout.for_blocks(job.terms, job.channels_out * job.terms_each, [&](const Term& term, auto... block) {
-        fft_kernel(layout, fft_roots<T>(job, shared), term, block..., spectrum);
-        spectrum += 2 * layout.plane<T>();
-    });
+static void fft_prepare(const Job& job, char* memory) {
+    const FftLayout<T> layout(job);
+    const FftShared<T> shared(job, layout, memory);
+    fill_roots(layout.side, const_cast<T*>(shared.roots.cosine));
+    for (std::ptrdiff_t channel = 0; channel < job.channels_out; ++channel) {
+        for_blocks(job, layout, channel, [&](std::ptrdiff_t block, const Term& term, std::ptrdiff_t, std::ptrdiff_t v, std::ptrdiff_t u) {
+            double sum = 0, square = 0;
+            for_weights(layout, term, v, u, [&](std::ptrdiff_t, std::ptrdiff_t, T weight) {
+                sum += double(weight);
+                square += double(weight) * double(weight);
+            });
+            const_cast<BlockSums*>(shared.sums)[block] = {sum, __builtin_sqrt(square)};
+            if (layout.kernels) fft_kernel(layout, shared.roots, term, v, u, const_cast<T*>(shared.spectra) + 2 * block * layout.plane);
+            return true;
+        });
+    }
 }
 
-// Scratch: see above; and what direct.hpp needs for tiles that are not finite.
+// Two squares of pixels as the real and the imaginary part of one, transformed. The mean of each is taken out, for the digits.
+struct Square {
+    std::ptrdiff_t term, first, second;  // which they are
+    double means[2];
+    double length;  // of both, as a vector; not finite if a pixel is not, and then nothing was transformed
+};
+
+// Scratch: what is known of the squares, and they; the spectrum of results; that of a block, where none are kept; and what direct.hpp
+// needs for tiles that are not finite.
+template <class T>
+static std::ptrdiff_t fft_planes_bytes(const Job& job, const FftLayout<T>& layout) {
+    return whole_lines(layout.pixels * std::ptrdiff_t(sizeof(Square))) +
+           layout.scratch_planes(job) * layout.plane * std::ptrdiff_t(sizeof(T));
+}
 template <class T>
 static std::size_t fft_scratch_bytes(const Job& job) {
-    const FftLayout layout(job);
-    return std::size_t(layout.scratch_planes<T>(job) * layout.plane<T>()) * sizeof(T) + direct_scratch_bytes<T>(job);
+    return std::size_t(fft_planes_bytes(job, FftLayout<T>(job))) + direct_scratch_bytes<T>(job);
 }
 
 template <class T>
@@ -294,149 +360,182 @@ class FftTiles {
     FftTiles(const Job& job, const char* shared, char* memory)
         : job(job),
           layout(job),
-          roots(fft_roots<T>(job, shared)),
-          spectra(layout.kept<T>(job) ? roots.sine + layout.side : nullptr),
-          plane(layout.plane<T>()),
-          stride(layout.stride<T>()),
-          sum(reinterpret_cast<T*>(memory)),
-          part(sum + 2 * plane),
-          own_spectrum(part + 2 * plane),
-          band(job, memory + std::size_t(layout.scratch_planes<T>(job) * plane) * sizeof(T)),
-          gather(gatherer<T>(job)),
-          write(writer<T>(job.out.pixel)) {}
-
-    void run(std::ptrdiff_t unit) {
-        const std::ptrdiff_t channel = unit / layout.pairs(job), pair = unit % layout.pairs(job);
-        const Tile tiles[2] = {tile(channel, 2 * pair), tile(channel, 2 * pair + 1)};
-        double offsets[2] = {job.bias, job.bias};
-        if (!correlate(channel, tiles, offsets)) {  // NaN and inf must not spread over the tile
-            for (const Tile& t : tiles) {
-                if (t.height > 0) band.gathered(t.plane, t.y, t.y + t.height, t.x, t.x + t.width);
-            }
-            return;
-        }
-        transform<T, false>(sum, sum + plane, stride, roots);
-        put(tiles[0], sum, offsets[0]);
-        put(tiles[1], sum + plane, offsets[1]);
+          shared(job, layout, shared),
+          plane(layout.plane),
+          stride(layout.stride),
+          squares(reinterpret_cast<Square*>(memory)),
+          pixels(reinterpret_cast<T*>(memory + whole_lines(layout.pixels * std::ptrdiff_t(sizeof(Square))))),
+          sum(layout.in_place(job) ? pixels : pixels + 2 * layout.pixels * plane),
+          own_spectrum(sum + 2 * plane),
+          band(job, memory + fft_planes_bytes(job, layout)),
+          gather(gatherer<T>(job)) {
+        for (std::ptrdiff_t i = 0; i < layout.pixels; ++i) squares[i].term = -1;
     }
 
-    bool met_nan() const { return nan_met || band.met_nan; }
+    void run(std::ptrdiff_t unit) {
+        const std::ptrdiff_t top = unit / layout.units_across * layout.unit_rows, left = unit % layout.units_across * layout.unit_columns;
+        for (std::ptrdiff_t row = top; row < top + layout.unit_rows; ++row) {
+            for (std::ptrdiff_t column = left; column < min(left + layout.unit_columns, layout.across.tiles); ++column) {
+                const std::ptrdiff_t first = row * layout.across.tiles + column;
+                if (first >= layout.pairs) return;
+                const Tile tiles[2] = {tile(first), tile(first + layout.pairs)};
+                for (std::ptrdiff_t channel = 0; channel < job.channels_out; ++channel) fill(tiles, channel, row, column - left);
+            }
+        }
+    }
+
+    bool met_nan() const { return band.met_nan; }
 
   private:
     struct Tile {
-        std::ptrdiff_t plane, y, x, height, width;  // height 0: there is no such tile
+        std::ptrdiff_t picture, row, column;  // picture -1: there is no such tile
+        std::ptrdiff_t y, x, height, width;
     };
 
-    Tile tile(std::ptrdiff_t channel, std::ptrdiff_t i) const {
-        if (i >= layout.tiles(job)) return {0, 0, 0, 0, 0};
-        const std::ptrdiff_t in_plane = layout.tiles_down * layout.tiles_across, t = i % in_plane;
-        const std::ptrdiff_t y = t / layout.tiles_across * layout.tile_height, x = t % layout.tiles_across * layout.tile_width;
-        return {i / in_plane * job.channels_out + channel, y, x, min(layout.tile_height, job.out.height - y),
-                min(layout.tile_width, job.out.width - x)};
+    Tile tile(std::ptrdiff_t i) const {
+        if (i >= layout.tiles) return {-1, 0, 0, 0, 0, 0, 0};
+        const std::ptrdiff_t in_picture = layout.down.tiles * layout.across.tiles;
+        const std::ptrdiff_t row = i % in_picture / layout.across.tiles, column = i % layout.across.tiles;
+        const std::ptrdiff_t y = row * layout.down.tile, x = column * layout.across.tile;
+        return {i / in_picture, row, column, y, x, min(layout.down.tile, job.out.height - y), min(layout.across.tile, job.out.width - x)};
+    }
+
+    void fill(const Tile (&tiles)[2], std::ptrdiff_t channel, std::ptrdiff_t row, std::ptrdiff_t column) {
+        double offsets[2] = {job.bias, job.bias};
+        const bool finite = correlate(tiles, channel, row, column, offsets);
+        if (finite) transform<T, false>(sum, sum + plane, stride, shared.roots);
+        for (int i = 0; i < 2; ++i) {
+            const Tile& t = tiles[i];
+            if (t.picture < 0) continue;
+            const std::ptrdiff_t of = t.picture * job.channels_out + channel;
+            if (finite) {
+                put(t, of, sum + i * plane, T(offsets[i]));
+            } else {  // NaN and inf must not spread over the tile
+                band.gathered(of, t.y, t.y + t.height, t.x, t.x + t.width);
+            }
+        }
     }
 
     // Leaves the spectrum of both tiles' results in `sum`, but for what `offsets` are to be added. False: a pixel is not
-    // finite, or so large that a sum on the way might not be.
-    bool correlate(std::ptrdiff_t channel, const Tile (&tiles)[2], double (&offsets)[2]) {
-        std::ptrdiff_t n = 0;
-        bool finite = true;
-        layout.for_blocks(job.terms + channel * job.terms_each, job.terms_each, [&](const Term& term, auto... at) {
-            T* const to = n == 0 ? sum : part;
-            finite = finite && take_tiles(tiles, term, at..., to, offsets);
-            if (finite) {
-                const T* spectrum = spectra ? spectra + (channel * layout.blocks + n) * 2 * plane : own_spectrum;
-                if (!spectra) fft_kernel(layout, roots, term, at..., own_spectrum);
-                transform<T, true>(to, to + plane, stride, roots);
-                multiply(to, spectrum);
-                for (std::ptrdiff_t j = 0; n > 0 && j < 2 * plane; ++j) sum[j] += part[j];
-            }
-            ++n;
+    // finite, or so large that a sum on the way might not be: none is larger than the lengths of squares and kernels, as vectors,
+    // allow (Cauchy and Schwarz).
+    bool correlate(const Tile (&tiles)[2], std::ptrdiff_t channel, std::ptrdiff_t row, std::ptrdiff_t column, double (&offsets)[2]) {
+        constexpr double most = sizeof(T) == 4 ? 0x1p125 : 0x1p1021;
+        bool begun = false;
+        return for_blocks(job, layout, channel, [&](std::ptrdiff_t block, const Term& term, std::ptrdiff_t t, std::ptrdiff_t v,
+                                                    std::ptrdiff_t u) {
+            const std::ptrdiff_t place = (t * layout.down.blocks + (row + v) % layout.down.blocks) * layout.columns + column + u;
+            const std::ptrdiff_t at = layout.pixels > 1 ? place : 0;
+            const Square& square = take(tiles, t, term, v, u, at);
+            const BlockSums& weights = shared.sums[block];
+            if (!(square.length * weights.length < most / double(layout.blocks))) return false;
+            for (int i = 0; i < 2; ++i) offsets[i] += square.means[i] * weights.sum;
+            const T* spectrum = layout.kernels ? shared.spectra + 2 * block * plane : own_spectrum;
+            if (!layout.kernels) fft_kernel(layout, shared.roots, term, v, u, own_spectrum);
+            if (begun) multiply<true>(pixels + 2 * at * plane, spectrum); else multiply<false>(pixels + 2 * at * plane, spectrum);
+            begun = true;
+            return true;
         });
-        return finite;
     }
 
-    // The pixels that one block of a kernel sees, of the first tile as real and of the second as imaginary part. The mean of
-    // each is taken out, for the digits; what it contributes to every result goes to `offsets`.
-    bool take_tiles(const Tile (&tiles)[2], const Term& term, std::ptrdiff_t v, std::ptrdiff_t u, std::ptrdiff_t kh, std::ptrdiff_t kw,
-                    T* to, double (&offsets)[2]) const {
-        double kernel_sum = 0, square = 0;
-        for (std::ptrdiff_t j = u; j < u + kw; ++j) {
-            for (std::ptrdiff_t i = v; i < v + kh; ++i) {
-                const double weight = double(static_cast<const T*>(term.weights)[j * term.kh + i]);
-                kernel_sum += weight;
-                square += weight * weight;
+    // The square that a block of a kernel sees for both tiles, transformed; from the place `at`, if it is there.
+    const Square& take(const Tile (&tiles)[2], std::ptrdiff_t t, const Term& term, std::ptrdiff_t v, std::ptrdiff_t u, std::ptrdiff_t at) {
+        std::ptrdiff_t numbers[2];
+        for (int i = 0; i < 2; ++i) {
+            const Tile& of = tiles[i];
+            numbers[i] = of.picture < 0 ? -1 : (of.picture * layout.down.squares + of.row + v) * layout.across.squares + of.column + u;
+        }
+        Square& square = squares[at];
+        if (square.term == t && square.first == numbers[0] && square.second == numbers[1]) return square;
+        square = {t, numbers[0], numbers[1], {0, 0}, 0};
+        double squared = 0;
+        T* to = pixels + 2 * at * plane;
+        for (int i = 0; i < 2; ++i) {
+            if (tiles[i].picture < 0) {
+                __builtin_memset(to + i * plane, 0, std::size_t(plane) * sizeof(T));
+            } else {
+                squared += read(tiles[i], term, v, u, to + i * plane, square.means[i]);
             }
         }
-        for (int i = 0; i < 2; ++i, to += plane) {
-            const Tile& t = tiles[i];
-            if (t.height == 0) {
-                __builtin_memset(to, 0, std::size_t(plane) * sizeof(T));
-                continue;
-            }
-            const std::ptrdiff_t rows = t.height + kh - 1, columns = t.width + kw - 1;
-            gather(job, term, pixels_of(job, t.plane, term), {t.y + v, t.x + u, rows, columns}, to, stride);
-            T mean;
-            if (!mean_of(to, rows, columns, __builtin_sqrt(square), mean)) return false;
-            for (std::ptrdiff_t r = 0; r < rows; ++r) {
-                for (std::ptrdiff_t c = 0; c < columns; ++c) to[r * stride + c] -= mean;
-            }
-            __builtin_memset(to + rows * stride, 0, std::size_t((layout.side - rows) * stride) * sizeof(T));
-            offsets[i] += double(mean) * kernel_sum;
-        }
-        return true;
+        square.length = __builtin_sqrt(squared);
+        if (squared - squared == 0) transform<T, true>(to, to + plane, stride, shared.roots);
+        return square;
     }
 
-    void multiply(T* re, const T* spectrum) const {  // by the conjugate
+    // One square of pixels, less their mean or about that. Gives the sum of their squares.
+    double read(const Tile& tile, const Term& term, std::ptrdiff_t v, std::ptrdiff_t u, T* to, double& mean) const {
+        const std::ptrdiff_t y = tile.y + v * layout.down.block, x = tile.x + u * layout.across.block;
+        const std::ptrdiff_t rows = min(layout.down.tile + layout.down.block - 1, job.out.height + term.kh - 1 - y);
+        const std::ptrdiff_t columns = min(layout.across.tile + layout.across.block - 1, job.out.width + term.kw - 1 - x);
+        gather(job, term, pixels_of(job, tile.picture * job.channels_out, term), {y, x, rows, columns}, to, stride);
+        const T about = mean_of_some(to, rows, columns);
+        Vec<T> squares_of{};
+        T rest = 0;
+        for (T* row = to; row < to + rows * stride; row += stride) {
+            std::ptrdiff_t c = 0;
+            for (; c + lanes<T> <= columns; c += lanes<T>) {
+                const Vec<T> pixel = load(row + c) - about;
+                store(row + c, pixel);
+                squares_of += pixel * pixel;
+            }
+            for (; c < columns; ++c) {
+                row[c] -= about;
+                rest += row[c] * row[c];
+            }
+        }
+        __builtin_memset(to + rows * stride, 0, std::size_t((layout.side - rows) * stride) * sizeof(T));
+        mean = double(about);
+        return double(rest) + double(total(squares_of));
+    }
+
+    // Of every eighth row. What is taken out is added again, so any number will do that is not far away.
+    T mean_of_some(const T* pixels, std::ptrdiff_t rows, std::ptrdiff_t columns) const {
+        Vec<T> sums{};
+        for (std::ptrdiff_t r = 0; r < rows; r += 8) {
+            for (std::ptrdiff_t c = 0; c < columns; c += lanes<T>) sums += load(pixels + r * stride + c);  // zeros follow
+        }
+        return total(sums) / T((rows + 7) / 8 * columns);
+    }
+
+    static T total(Vec<T> sums) {
+        T all = 0;
+        for (std::ptrdiff_t i = 0; i < lanes<T>; ++i) all += sums[i];
+        return all;
+    }
+
+    template <bool adds>
+    void multiply(const T* pixels_spectrum, const T* spectrum) const {  // by the conjugate
         for (std::ptrdiff_t i = 0; i < layout.side; ++i) {
             for (std::ptrdiff_t j = i * stride; j < i * stride + layout.side; j += lanes<T>) {
-                const Vec<T> a = load(re + j), b = load(re + plane + j), c = load(spectrum + j), d = load(spectrum + plane + j);
-                store(re + j, a * c + b * d);
-                store(re + plane + j, b * c - a * d);
+                const Vec<T> a = load(pixels_spectrum + j), b = load(pixels_spectrum + plane + j);
+                const Vec<T> c = load(spectrum + j), d = load(spectrum + plane + j);
+                Vec<T> re = a * c + b * d, im = b * c - a * d;
+                if (adds) {
+                    re += load(sum + j);
+                    im += load(sum + plane + j);
+                }
+                store(sum + j, re);
+                store(sum + plane + j, im);
             }
         }
     }
 
-    // Near enough: what is taken out here is added again. False: a pixel is not finite, or a sum of the transforms could
-    // overflow. None is larger than the lengths of tile and kernel, as vectors, allow (Cauchy and Schwarz).
-    bool mean_of(const T* pixels, std::ptrdiff_t rows, std::ptrdiff_t columns, double kernel_length, T& mean) const {
-        Vec<T> total_of{}, squares{};
-        for (std::ptrdiff_t r = 0; r < rows; ++r) {
-            for (std::ptrdiff_t c = 0; c < columns; c += lanes<T>) {  // zeros follow
-                const Vec<T> p = load(pixels + r * stride + c);
-                total_of += p;
-                squares += p * p;
-            }
-        }
-        T total = 0, square = 0;
-        for (std::ptrdiff_t i = 0; i < lanes<T>; ++i) {
-            total += total_of[i];
-            square += squares[i];
-        }
-        mean = total / T(rows * columns);
-        constexpr double most = sizeof(T) == 4 ? 0x1p125 : 0x1p1021;
-        return square - square == 0 && __builtin_sqrt(double(square)) * kernel_length < most / double(layout.blocks);
-    }
-
-    void put(const Tile& t, T* results, double offset) {
-        if (t.height == 0) return;
-        char* to = plane_at(job.out, t.plane) + t.y * job.out.row_stride + t.x * job.out.column_stride;
-        for (std::ptrdiff_t i = 0; i < t.height; ++i, to += job.out.row_stride) {
+    void put(const Tile& t, std::ptrdiff_t of, T* results, T offset) {
+        for (std::ptrdiff_t i = 0; i < t.height; ++i) {
             T* const row = results + i * stride;
-            for (std::ptrdiff_t j = 0; j < t.width; ++j) row[j] += T(offset);
-            nan_met |= write(row, to, job.out.column_stride, t.width);
+            for (std::ptrdiff_t j = 0; j < t.width; ++j) row[j] += offset;
+            band.write_row(of, t.y + i, t.x, t.width, row);
         }
     }
 
     const Job& job;
-    const FftLayout layout;
-    const Roots<T> roots;
-    const T* const spectra;
+    const FftLayout<T> layout;
+    const FftShared<T> shared;
     const std::ptrdiff_t plane, stride;
-    T *const sum, *const part, *const own_spectrum;
+    Square* const squares;
+    T *const pixels, *const sum, *const own_spectrum;
     Band<T> band;
     const Gather<T> gather;
-    const WriteRun<T> write;
-    bool nan_met = false;
 };
 
 template <class T>

@@ -78,21 +78,39 @@ static void read_run(const char* from, std::ptrdiff_t stride, T* to, std::ptrdif
     }
 }
 
+// Integer results whose sum lies so near to a tie are summed again: `exact` gives that of the i-th of a run.
+template <class T>
+struct NearTies {
+    double within;  // 0: none are
+    const void* run;
+    double (*exact)(const void* run, std::ptrdiff_t i);
+};
+
 // Writes n values and says whether a NaN met an integer pixel (it becomes 0).
 template <class T>
-using WriteRun = bool (*)(const T* from, char* to, std::ptrdiff_t stride, std::ptrdiff_t n);
+using WriteRun = bool (*)(const T* from, char* to, std::ptrdiff_t stride, std::ptrdiff_t n, const NearTies<T>& ties);
 
 template <class T, class D>
-static bool write_floats(const T* from, char* to, std::ptrdiff_t stride, std::ptrdiff_t n) {
-    for (std::ptrdiff_t i = 0; i < n; ++i) {
-        const D d = D(from[i]);
-        __builtin_memcpy(to + i * stride, &d, sizeof d);
-    }
+static bool write_floats(const T* from, char* to, std::ptrdiff_t stride, std::ptrdiff_t n, const NearTies<T>&) {
+    const auto write = [&](std::ptrdiff_t apart) {
+        for (std::ptrdiff_t i = 0; i < n; ++i) {
+            const D d = D(from[i]);
+            __builtin_memcpy(to + i * apart, &d, sizeof d);
+        }
+    };
+    if (stride == sizeof(D)) write(sizeof(D)); else write(stride);  // neighbours: vectors
     return false;
 }
 
 static inline float round_half_even(float a) { return __builtin_rintf(a); }
 static inline double round_half_even(double a) { return __builtin_rint(a); }
+
+template <class T, class D>
+static inline D saturated(T a) {
+    constexpr D lowest = D(-1) < D(0) ? D(D(1) << (8 * sizeof(D) - 1)) : D(0), highest = D(~lowest);
+    // >=: T(highest) may round up to 2^63, which D cannot hold.
+    return a >= T(highest) ? highest : a <= T(lowest) ? lowest : a == a ? D(a) : D(0);
+}
 
 // For |a| < 2^22: beyond `large` numbers are whole, and the last bits are those of the whole number. Every instruction set has
 // this as vectors.
@@ -101,71 +119,90 @@ static constexpr T large = sizeof(T) == 4 ? T(0x1.8p23) : T(0x1.8p52);
 
 template <class T>
 static inline bool any(Mask<T> mask) {
-    Lane<T> each[lanes<T>], all = 0;
-    __builtin_memcpy(each, &mask, sizeof each);
-    for (std::ptrdiff_t i = 0; i < lanes<T>; ++i) all |= each[i];
+    std::uint64_t words[sizeof mask / 8], all = 0;
+    __builtin_memcpy(words, &mask, sizeof words);
+    for (const std::uint64_t word : words) all |= word;
     return all != 0;
 }
 
 // All of n neighbours, if they fill vectors; gives the number written.
-template <class T, class D>
-static std::ptrdiff_t write_vectors(const T* from, char* to, std::ptrdiff_t n, T lowest, T highest, bool& met_nan) {
+template <class T, class D, bool mends>
+static std::ptrdiff_t write_vectors(const T* from, char* to, std::ptrdiff_t n, const NearTies<T>& ties, bool& met_nan) {
     constexpr std::ptrdiff_t some = 4 * lanes<T>;
+    constexpr T lowest = T(D(-1) < D(0) ? D(D(1) << (8 * sizeof(D) - 1)) : D(0)), highest = T(D(~D(lowest)));
     if (n < some) return 0;
+    const double far = 0.5 - ties.within;
+    const T far_squared = T(far * far * (1 - 4e-7));  // rounded, it must not be larger
     Mask<T> nans{};
     for (std::ptrdiff_t next = 0; next < n; next += some) {
         const std::ptrdiff_t i = min(next, n - some);  // the last ones are written twice
         Lane<T> bits[some];
-        for (std::ptrdiff_t j = 0; j < some; j += lanes<T>) {
-            Vec<T> a = load(from + i + j);
+        Mask<T> near[4], any_near{};
+        for (std::ptrdiff_t v = 0; v < 4; ++v) {
+            Vec<T> a = load(from + i + v * lanes<T>);
             nans |= a != a;
             a = a > lowest ? a : Vec<T>{} + lowest;
             a = a < highest ? a : Vec<T>{} + highest;
-            a += large<T>;
-            __builtin_memcpy(bits + j, &a, sizeof a);
+            const Vec<T> rounded = a + large<T>;
+            if constexpr (mends) {
+                const Vec<T> off = a - (rounded - large<T>);
+                near[v] = off * off >= far_squared;
+                any_near |= near[v];
+            }
+            __builtin_memcpy(bits + v * lanes<T>, &rounded, sizeof rounded);
         }
         D whole[some];
         for (std::ptrdiff_t j = 0; j < some; ++j) whole[j] = D(bits[j]);  // vectorises, unlike __builtin_convertvector
+        if (mends && any<T>(any_near)) {
+            Lane<T> is_near[some];
+            __builtin_memcpy(is_near, near, sizeof near);
+            for (std::ptrdiff_t j = 0; j < some; ++j) {
+                if (is_near[j]) whole[j] = saturated<double, D>(round_half_even(ties.exact(ties.run, i + j)));
+            }
+        }
         __builtin_memcpy(to + i * std::ptrdiff_t(sizeof(D)), whole, sizeof whole);
     }
     met_nan |= any<T>(nans);
     return n;
 }
 
-template <class T, class D>
-static bool write_integers(const T* from, char* to, std::ptrdiff_t stride, std::ptrdiff_t n) {
-    constexpr D lowest = D(-1) < D(0) ? D(D(1) << (8 * sizeof(D) - 1)) : D(0), highest = D(~lowest);
+template <class T, class D, bool mends>
+static bool write_integers(const T* from, char* to, std::ptrdiff_t stride, std::ptrdiff_t n, const NearTies<T>& ties) {
     bool met_nan = false;
     std::ptrdiff_t i = 0;
     if constexpr (sizeof(D) <= 2) {
-        if (stride == std::ptrdiff_t(sizeof(D))) i = write_vectors<T, D>(from, to, n, T(lowest), T(highest), met_nan);
+        if (stride == std::ptrdiff_t(sizeof(D))) i = write_vectors<T, D, mends>(from, to, n, ties, met_nan);
     }
     for (; i < n; ++i) {
-        const T a = round_half_even(from[i]);
-        // >=: T(highest) may round up to 2^63, which D cannot hold.
-        const D d = a >= T(highest) ? highest : a <= T(lowest) ? lowest : a == a ? D(a) : D(0);
+        const T a = round_half_even(from[i]), off = from[i] - a;
+        D d = saturated<T, D>(a);
+        if (mends && __builtin_fabs(double(off)) >= 0.5 - ties.within) d = saturated<double, D>(round_half_even(ties.exact(ties.run, i)));
         met_nan |= a != a;
         __builtin_memcpy(to + i * stride, &d, sizeof d);
     }
     return met_nan;
 }
 
-template <class T>
-static WriteRun<T> writer(Pixel pixel) {
+template <class T, bool mends>
+static WriteRun<T> writer_of(Pixel pixel) {
     switch (pixel) {
-        case Pixel::u8: return write_integers<T, std::uint8_t>;
-        case Pixel::i8: return write_integers<T, std::int8_t>;
-        case Pixel::u16: return write_integers<T, std::uint16_t>;
-        case Pixel::i16: return write_integers<T, std::int16_t>;
-        case Pixel::u32: return write_integers<T, std::uint32_t>;
-        case Pixel::i32: return write_integers<T, std::int32_t>;
-        case Pixel::u64: return write_integers<T, std::uint64_t>;
-        case Pixel::i64: return write_integers<T, std::int64_t>;
+        case Pixel::u8: return write_integers<T, std::uint8_t, mends>;
+        case Pixel::i8: return write_integers<T, std::int8_t, mends>;
+        case Pixel::u16: return write_integers<T, std::uint16_t, mends>;
+        case Pixel::i16: return write_integers<T, std::int16_t, mends>;
+        case Pixel::u32: return write_integers<T, std::uint32_t, mends>;
+        case Pixel::i32: return write_integers<T, std::int32_t, mends>;
+        case Pixel::u64: return write_integers<T, std::uint64_t, mends>;
+        case Pixel::i64: return write_integers<T, std::int64_t, mends>;
         case Pixel::f32: return write_floats<T, float>;
         case Pixel::f64: return write_floats<T, double>;
         case Pixel::b8: case Pixel::f16: break;  // refused by bindings.cpp
     }
     __builtin_unreachable();
+}
+template <class T>
+static WriteRun<T> writer(const Job& job) {
+    return job.near_tie > 0 ? writer_of<T, true>(job.out.pixel) : writer_of<T, false>(job.out.pixel);
 }
 
 // Where position i of an endless line finds its pixel among n real ones; -1: nowhere, the value is `cval`.

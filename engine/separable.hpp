@@ -84,8 +84,7 @@ class SeparableBand {
           window(sums.results + layout.rows * layout.columns),
           row_sums(window + layout.window_size(job)),
           band(job, reinterpret_cast<char*>(row_sums + layout.sums_size(job))),
-          gather(gatherer<T>(job)),
-          write(writer<T>(job.out.pixel)) {}
+          gather(gatherer<T>(job)) {}
 
     void run(std::ptrdiff_t plane, std::ptrdiff_t begin, std::ptrdiff_t end) {
         const Window& inside = band.where_inside();
@@ -99,7 +98,7 @@ class SeparableBand {
         tiles(plane, last, end, 0, width, false);
     }
 
-    bool met_nan() const { return nan_met || band.met_nan; }
+    bool met_nan() const { return band.met_nan; }
 
   private:
     void tiles(std::ptrdiff_t plane, std::ptrdiff_t begin, std::ptrdiff_t end, std::ptrdiff_t first, std::ptrdiff_t last,
@@ -160,15 +159,13 @@ class SeparableBand {
             if (term.rank > 1) mark_infinite(pixels, stride, rows, width, term.kh, goes_direct);
         }
         if (!in_place) sums.finish();
-        char* const to = plane_at(job.out, plane) + y * job.out.row_stride + x * job.out.column_stride;
         for (std::ptrdiff_t i = 0, end = 0; i < rows; ++i) {
             if (goes_direct[i]) {
                 for (end = i + 1; end < rows && goes_direct[end];) ++end;
                 band.gathered(plane, y + i, y + end, x, x + columns);
                 i = end - 1;
             } else if (!in_place) {
-                band.mend_near_ties(plane, y + i, x, columns, sums.results + i * sums.stride);
-                nan_met |= write(sums.results + i * sums.stride, to + i * job.out.row_stride, job.out.column_stride, columns);
+                band.write_row(plane, y + i, x, columns, sums.results + i * sums.stride);
             }
         }
     }
@@ -197,8 +194,6 @@ class SeparableBand {
     T *const window, *const row_sums;
     Band<T> band;
     const Gather<T> gather;
-    const WriteRun<T> write;
-    bool nan_met = false;
 };
 
 template <class T>

@@ -35,7 +35,9 @@ ALGORITHMS = ("direct", "separable", "fft")  # in the order of engine/job.hpp
 DIRECT = ALGORITHMS.index("direct")
 _MOST_TERMS = 4
 _MEMORY = 64 << 20
-_KEPT = 16 << 20  # bytes of spectra: engine/fft.hpp
+# Bytes of spectra, of kernels and of each thread's pixels: engine/fft.hpp.
+_KEPT, _AT_HAND = 16 << 20, 8 << 20
+_SEEN_TWICE = 1.25  # squares of pixels, where kernels are cut: at the edges of units
 _SMALL_TILE = 256  # whatever the number of threads
 _CLEARLY = 1.25  # times as fast, to be preferred to direct
 _NEAR = "nothing else would be clearly faster, and direct has the last digits right."
@@ -313,37 +315,58 @@ class _Job:
 
     def best_tile(self, sums: np.dtype[Any]) -> tuple[int, float]:
         costs = {
-            side: self.fft_cost(side, pair, sums)
-            for side, pair in COSTS[_engine.isa][sums.name].fft.items()
+            side: self.fft_cost(side, *square, sums)
+            for side, square in COSTS[_engine.isa][sums.name].fft.items()
             if side <= _SMALL_TILE or self._fft_bytes(side, sums) <= _MEMORY
         }
         return min(costs.items(), key=lambda item: item[1])
 
-    def fft_cost(self, side: int, pair: float, sums: np.dtype[Any]) -> float:
-        """Count pairs of tiles as engine/fft.hpp lays them out; a spectrum more costs about half a pair."""
-        kh, kw = _ceil(self.kh, self.terms_y), _ceil(self.kw, self.terms_x)
-        bh, bw = min(kh, side // 2), min(kw, side // 2)
+    def fft_cost(self, side: int, pair: float, product: float, sums: np.dtype[Any]) -> float:
+        """Count transforms of pairs of tiles, and products of spectra, as engine/fft.hpp lays them out."""
         blocks = self._blocks(side)
         h, w = _ceil(self.shape[-2], self.phases_y), _ceil(self.shape[-1], self.phases_x)
+        down, across = (
+            _tiles(results, taps, side) for results, taps in zip((h, w), self._term_size, strict=True)
+        )
         phases = self.phases_y * self.phases_x
-        tiles = phases * _ceil(h, side - bh + 1) * _ceil(w, side - bw + 1) * prod(self.shape[:-2])
-        kept = self.channels_out * blocks * self._plane(side, sums) * 2 <= _KEPT
-        each = pair if blocks == 1 else pair * (0.5 + blocks * (0.6 if kept else 1.0))
-        return _ceil(tiles, 2) * each + phases * pair / 2 * (self.channels_out * blocks if kept else 1)
+        pairs = phases * _ceil(down * across * prod(self.shape[:-2]) // self.channels_out, 2)
+        squares = self.terms * (_SEEN_TWICE if blocks > self.terms else 1.0)
+        if squares * 2 * self._plane(side, sums) > _AT_HAND:  # transformed for each product, then
+            squares = blocks * self.channels_out
+        results, products = self.channels_out, self.channels_out * blocks
+        kernels = products * (phases if self._keeps_kernels(side, sums) else pairs)
+        return (pairs * (squares + results) + kernels) * (pair - product) / 2 + pairs * products * product
+
+    @property
+    def _term_size(self) -> tuple[int, int]:
+        return _ceil(self.kh, self.terms_y), _ceil(self.kw, self.terms_x)
 
     def _blocks(self, side: int) -> int:
-        kh, kw = _ceil(self.kh, self.terms_y), _ceil(self.kw, self.terms_x)
-        return self.terms * _ceil(kh, side // 2) * _ceil(kw, side // 2)
+        kh, kw = self._term_size
+        return self.terms * _ceil(kh, _block(kh, side)) * _ceil(kw, _block(kw, side))
 
     def _plane(self, side: int, sums: np.dtype[Any]) -> int:
         return side * (side + 64 // sums.itemsize) * sums.itemsize
 
+    def _keeps_kernels(self, side: int, sums: np.dtype[Any]) -> bool:
+        spectra = self.channels_out * self._blocks(side)
+        return spectra == 1 or spectra * 2 * self._plane(side, sums) <= _KEPT
+
     def _fft_bytes(self, side: int, sums: np.dtype[Any]) -> int:
-        """Count what engine/fft.hpp keeps: the kernels' spectra, and the planes of each thread."""
-        blocks = self._blocks(side)
-        whole = self.channels_out * blocks == 1
-        planes = 2 + 2 * usable_cpus() if whole else 6 * usable_cpus()
-        return planes * self._plane(side, sums) + (0 if whole else _KEPT)
+        """Count what engine/fft.hpp keeps: the kernels' spectra, and those of pixels and the planes of each thread."""
+        plane = self._plane(side, sums)
+        if self.channels_out * self._blocks(side) == 1:
+            return (2 + 2 * usable_cpus()) * plane
+        return _KEPT + (max(2 * plane, _AT_HAND) + 4 * plane) * usable_cpus()
+
+
+def _block(taps: int, side: int) -> int:
+    return taps if taps <= side // 2 + 1 else side // 2
+
+
+def _tiles(results: int, taps: int, side: int) -> int:
+    block = _block(taps, side)
+    return _ceil(results, side - taps + 1 if block == taps else block)
 
 
 def _ceil(a: int, b: int) -> int:

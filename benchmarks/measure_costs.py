@@ -19,21 +19,23 @@ from corr2d.lags import Lags
 TABLE = Path(__file__).parent.parent / "src" / "corr2d" / "costs.py"
 KNOWN = ("avx512", "avx2", "baseline")
 SIDES = (32, 64, 128, 256, 512, 1024)
+AT_HAND = 8 << 20  # bytes of spectra: engine/fft.hpp
 
 
-def nanoseconds(correlation: _engine.Correlation, image: np.ndarray, out: np.ndarray) -> float:
-    best = float("inf")
+def nanoseconds(*runs: tuple[_engine.Correlation, np.ndarray, np.ndarray]) -> list[float]:
+    """Time each in turn."""
+    best = [float("inf")] * len(runs)
     for _ in range(30):
-        start = time.thread_time()
-        correlation.run(image, out, 1, 1, 1)
-        best = min(best, time.thread_time() - start)
-    return best * 1e9
+        for i, (correlation, image, out) in enumerate(runs):
+            start = time.thread_time()
+            correlation.run(image, out, 1, 1, 1)
+            best[i] = min(best[i], time.thread_time() - start)
+    return [seconds * 1e9 for seconds in best]
 
 
 def measure(dtype: type) -> Costs:
     """Measure the instruction set that this process has picked."""
     image, out = np.random.default_rng(0).random((1024, 1024)).astype(dtype), np.empty((896, 896), dtype)
-    images, outs = np.stack([image, image]), np.stack([out, out])
 
     def work(k: int, way: int, tile: int = 0, channels: int = 1) -> _engine.Correlation:
         """Give a correlation with k x k taps, from so many channels to as many."""
@@ -42,26 +44,29 @@ def measure(dtype: type) -> Costs:
         in_float64 = dtype == np.float64
         return _engine.Correlation(terms, 1, 1, 0, 0.0, 0.0, 0.0, way, in_float64, tile)
 
-    def a_pixel(k: int, way: int) -> float:
-        return nanoseconds(work(k, way), image, out) / out.size
-
-    few, many = a_pixel(3, 0), a_pixel(11, 0)
+    sizes = ((3, 0), (11, 0), (3, 1), (31, 1))
+    of_pixels = nanoseconds(*((work(*size), image, out) for size in sizes))
+    few, many, short, long = (ns / out.size for ns in of_pixels)
     tap = (many - few) / (121 - 9)
-    short, long = a_pixel(3, 1), a_pixel(31, 1)
     single = (long - short) / (31 + 31 * (1 + 31 / 128) - 3 - 3 * (1 + 3 / 128))
     squares: dict[int, tuple[float, float]] = {}
     for side in SIDES:
-        alone, mixing = work(side // 2, 2, side), work(side // 2, 2, side, channels=2)
+        n = 4  # channels, to as many: as many squares must be kept
+        while n * 2 * side**2 * image.itemsize * 1.1 > AT_HAND:
+            n //= 2
+        alone, mixing = work(side // 2, 2, side), work(side // 2, 2, side, channels=n)
         pairs = alone.units(image, out)
-        ns = nanoseconds(alone, image, out)
-        if 8 * side**2 * np.dtype(dtype).itemsize * 1.1 > MOST:  # not all of them are kept: a product of as many numbers
-            smaller, product = squares[side // 2]
-            squares[side] = (ns / (pairs + 0.5), product * 4)
+        if n < 2:  # numbers are counted, then
+            (ns,) = nanoseconds((alone, image, out))
+            squares[side] = (ns / (pairs + 0.5), squares[side // 2][1] * 4)
             continue
-        # pairs * pair + transform; pairs * (2 * pair + 2 * product) + 4 * transform; a transform is half of the rest of a pair
-        counts = [[pairs + 0.5, -0.5], [2 * pairs + 2, 2 * pairs - 2]]
-        pair, product = np.linalg.solve(counts, [ns, nanoseconds(mixing, images, outs)])
-        squares[side] = (pair, max(product, 0.0))
+        # A pair is two transforms and a product; its kernel is one transform. So many channels are n pairs,
+        # n * n - n products more, and n * n kernels.
+        counts = [[pairs + 0.5, -0.5], [n * pairs + n**2 / 2, (n**2 - n) * pairs - n**2 / 2]]
+        images, outs = np.repeat(image[None], n, axis=0), np.repeat(out[None], n, axis=0)
+        pair, product = np.linalg.solve(counts, nanoseconds((alone, image, out), (mixing, images, outs)))
+        # In noise it may come out as little as nothing: it has four times the numbers of the one before.
+        squares[side] = (pair, max(product, 4 * squares[side // 2][1] if squares else 0.0))
     return Costs(
         (max(few - 9 * tap, 0.0), tap),
         (max(short - 6 * single, 0.0), single),
@@ -120,7 +125,7 @@ def lag_text(costs: list) -> str:
 
 def text(costs: list) -> str:
     direct, separable, fft = costs
-    pairs = ", ".join(f"{side}: {number(ns)}" for side, ns in fft.items())
+    pairs = ", ".join(f"{side}: ({', '.join(map(number, pair))})" for side, pair in fft.items())
     return f"Costs(({', '.join(map(number, direct))}), ({', '.join(map(number, separable))}), {{{pairs}}})"
 
 

@@ -43,8 +43,8 @@ static void sum_rows(const T* x, std::ptrdiff_t x_stride, const T* row, std::ptr
 }
 
 // The size of a tile of results, whose row sums reach kh - 1 rows further. Where there is one column times one row, a tile takes
-// those from the tile above: it is low and wide, and runs along rows of pixels. Else it is taller for tall kernels. The row sums
-// stay in half an L2 cache.
+// those from the tile above: it is low and wide, and runs along rows of pixels, which are converted one at a time. Else it is taller
+// for tall kernels, and has a window of pixels. The row sums stay in half an L2 cache.
 struct SeparableLayout {
     static constexpr std::ptrdiff_t most_rows = 192;
     std::ptrdiff_t rows, columns;
@@ -55,13 +55,13 @@ struct SeparableLayout {
     static SeparableLayout of(const Job& job) {
         const bool takes_from_above = job.terms_each == 1 && job.terms[0].rank == 1;
         const std::ptrdiff_t most_columns = !takes_from_above ? 128 : job.kh <= 16 ? 1024 : job.kh <= 48 ? 512 : 256;
-        const std::ptrdiff_t rows = min(takes_from_above ? 24 : clamp(4 * job.kh, 96, most_rows), job.out.height);
+        const std::ptrdiff_t rows = min(takes_from_above ? 4 * tile_rows : clamp(4 * job.kh, 96, most_rows), job.out.height);
         const std::ptrdiff_t columns = round_up(min(most_columns * 4 / std::ptrdiff_t(sizeof(T)), job.out.width), lanes<T>);
         // A vector more than a power of two: rows would else share a few sets of the cache.
         return {rows, columns, round_up(columns + job.kw - 1, lanes<T>), columns + lanes<T>, takes_from_above};
     }
 
-    std::ptrdiff_t window_size(const Job& job) const { return (rows + job.kh - 1) * window_stride; }
+    std::ptrdiff_t window_size(const Job& job) const { return (takes_from_above ? 1 : rows + job.kh - 1) * window_stride; }
     std::ptrdiff_t sums_size(const Job& job) const { return (rows + job.kh - 1) * sums_stride; }
 };
 
@@ -107,65 +107,93 @@ class SeparableBand {
             columns = min(layout.columns, last - x);
             if (columns > lanes<T>) columns -= columns % lanes<T>;  // the rest is a tile of one vector, which may begin further left
             for (std::ptrdiff_t y = begin; y < end; y += layout.rows) {
-                // All tiles above are `layout.rows` high.
-                const std::ptrdiff_t known = y > begin && layout.takes_from_above ? job.kh - 1 : 0;
-                if (known > 0) {
-                    const T* const below = row_sums + layout.rows * layout.sums_stride;
-                    __builtin_memmove(row_sums, below, std::size_t(known * layout.sums_stride) * sizeof(T));
+                Tile tile{plane, y, x, min(layout.rows, end - y), columns, round_up(columns, lanes<T>), reads_in_place};
+                if (tile.reads_in_place) {  // whole vectors: from further left, over results already there
+                    tile.reads_in_place = x + columns - tile.whole >= band.where_inside().x;
+                    if (tile.reads_in_place) {
+                        tile.x += columns - tile.whole;
+                        tile.columns = tile.whole;
+                    }
                 }
-                tile(plane, y, x, min(layout.rows, end - y), columns, known, reads_in_place);
+                if (layout.takes_from_above) low_tile(tile, y == begin); else high_tile(tile);
             }
         }
     }
 
-    // `known`: how many row sums are there already.
-    void tile(std::ptrdiff_t plane, std::ptrdiff_t y, std::ptrdiff_t x, std::ptrdiff_t rows, std::ptrdiff_t columns,
-              std::ptrdiff_t known, bool reads_in_place) {
-        const std::ptrdiff_t whole = round_up(columns, lanes<T>);
-        if (reads_in_place) {  // whole vectors: from further left, over results already there
-            reads_in_place = x + columns - whole >= band.where_inside().x;
-            if (reads_in_place) {
-                x += columns - whole;
-                columns = whole;
+    struct Tile {
+        std::ptrdiff_t plane, y, x, rows, columns;
+        std::ptrdiff_t whole;  // columns in whole vectors
+        bool reads_in_place;
+    };
+
+    // One column times one row.
+    void low_tile(const Tile& t, bool is_first) {
+        const Term& term = *terms_of(job, t.plane);
+        std::ptrdiff_t known = 0;  // row sums, of the tile above: all of those are `layout.rows` high
+        if (!is_first) {
+            known = job.kh - 1;
+            __builtin_memmove(row_sums, row_sums + layout.rows * layout.sums_stride, std::size_t(known * layout.sums_stride) * sizeof(T));
+        }
+        const T* const row = static_cast<const T*>(term.rows);
+        const std::ptrdiff_t height = t.rows + job.kh - 1;
+        if (t.reads_in_place) {
+            sum_rows(band.pixels_at(t.plane, term, t.y + known, t.x), band.x_stride(), row, term.kw,
+                     row_sums + known * layout.sums_stride, layout.sums_stride, height - known, t.whole);
+        } else {
+            const char* const pixels = pixels_of(job, t.plane, term);
+            for (std::ptrdiff_t i = known; i < height; ++i) {
+                gather(job, term, pixels, {t.y + i, t.x, 1, t.columns + term.kw - 1}, window, layout.window_stride);
+                sum_rows(window, 0, row, term.kw, row_sums + i * layout.sums_stride, layout.sums_stride, 1, t.whole);
             }
         }
-        const bool in_place = job.terms_each == 1 && job.terms[0].rank == 1 && job.kh <= most_taps<T> && whole == columns &&
-                              band.writes_in_place(plane, columns);
+        const Weights<T> column{static_cast<const T*>(term.columns), term.kh, 1, term.kh};
+        if (job.kh <= most_taps<T> && t.whole == t.columns && band.writes_in_place(t.plane, t.columns)) {
+            correlate_block<T>({row_sums, layout.sums_stride, band.out_at(t.plane, t.y, t.x), job.out.row_stride / std::ptrdiff_t(sizeof(T)),
+                                t.rows, t.whole, false, T(job.bias)},
+                               column);
+            return;
+        }
+        for (std::ptrdiff_t first = 0; first < t.rows; first += tile_rows) {  // few at a time, so that they are written from the L1 cache
+            const std::ptrdiff_t rows = min(tile_rows, t.rows - first);
+            sums.start(rows, t.whole, job.bias);
+            sums.add(row_sums + first * layout.sums_stride, layout.sums_stride, column, Parts<T>(term.kh, 1));
+            sums.finish();
+            for (std::ptrdiff_t i = 0; i < rows; ++i) {
+                band.write_row(t.plane, t.y + first + i, t.x, t.columns, sums.results + i * sums.stride);
+            }
+        }
+    }
+
+    // A sum of some.
+    void high_tile(const Tile& t) {
         bool goes_direct[SeparableLayout::most_rows] = {};
-        sums.start(rows, whole, job.bias);
-        for (std::ptrdiff_t t = 0; t < job.terms_each; ++t) {
-            const Term& term = terms_of(job, plane)[t];
-            const std::ptrdiff_t height = rows + term.kh - 1 - known, width = columns + term.kw - 1;
+        sums.start(t.rows, t.whole, job.bias);
+        for (std::ptrdiff_t i = 0; i < job.terms_each; ++i) {
+            const Term& term = terms_of(job, t.plane)[i];
+            const std::ptrdiff_t height = t.rows + term.kh - 1, width = t.columns + term.kw - 1;
             const T* pixels = window;
             std::ptrdiff_t stride = layout.window_stride;
-            if (reads_in_place) {
-                pixels = band.pixels_at(plane, term, y + known, x);
+            if (t.reads_in_place) {
+                pixels = band.pixels_at(t.plane, term, t.y, t.x);
                 stride = band.x_stride();
             } else {
-                gather(job, term, pixels_of(job, plane, term), {y + known, x, height, width}, window, stride);
+                gather(job, term, pixels_of(job, t.plane, term), {t.y, t.x, height, width}, window, stride);
             }
             for (std::ptrdiff_t r = 0; r < term.rank; ++r) {
-                const T* const row = static_cast<const T*>(term.rows) + r * term.kw;
                 const Weights<T> column{static_cast<const T*>(term.columns) + r * term.kh, term.kh, 1, term.kh};
-                sum_rows(pixels, stride, row, term.kw, row_sums + known * layout.sums_stride, layout.sums_stride, height, whole);
-                if (in_place) {
-                    correlate_block<T>({row_sums, layout.sums_stride, band.out_at(plane, y, x), job.out.row_stride / std::ptrdiff_t(sizeof(T)),
-                                        rows, whole, false, T(job.bias)},
-                                       column);
-                } else {
-                    sums.add(row_sums, layout.sums_stride, column, Parts<T>(term.kh, 1));
-                }
+                sum_rows(pixels, stride, static_cast<const T*>(term.rows) + r * term.kw, term.kw, row_sums, layout.sums_stride, height, t.whole);
+                sums.add(row_sums, layout.sums_stride, column, Parts<T>(term.kh, 1));
             }
-            if (term.rank > 1) mark_infinite(pixels, stride, rows, width, term.kh, goes_direct);
+            if (term.rank > 1) mark_infinite(pixels, stride, t.rows, width, term.kh, goes_direct);
         }
-        if (!in_place) sums.finish();
-        for (std::ptrdiff_t i = 0, end = 0; i < rows; ++i) {
+        sums.finish();
+        for (std::ptrdiff_t i = 0, end = 0; i < t.rows; ++i) {
             if (goes_direct[i]) {
-                for (end = i + 1; end < rows && goes_direct[end];) ++end;
-                band.gathered(plane, y + i, y + end, x, x + columns);
+                for (end = i + 1; end < t.rows && goes_direct[end];) ++end;
+                band.gathered(t.plane, t.y + i, t.y + end, t.x, t.x + t.columns);
                 i = end - 1;
-            } else if (!in_place) {
-                band.write_row(plane, y + i, x, columns, sums.results + i * sums.stride);
+            } else {
+                band.write_row(t.plane, t.y + i, t.x, t.columns, sums.results + i * sums.stride);
             }
         }
     }

@@ -121,6 +121,26 @@ def test_what_float32_takes_for_a_tie_is_summed_again(name, shape):
     np.testing.assert_array_equal(answer(image, kernel, dtype="u1", algorithm=name), expected)
 
 
+@pytest.mark.parametrize("name", ["direct", "separable"])
+@pytest.mark.parametrize("kind", ["equal", "falling", "rising", "bell", "random"])
+@pytest.mark.parametrize("size", [3, 7, 11])
+def test_float32_sums_are_as_near_as_is_taken_for_granted(size, kind, name):
+    lines = {
+        "equal": np.full(size, 0.1), "falling": 0.7 ** np.arange(size), "rising": 1.3 ** np.arange(size),
+        "bell": np.exp(-((np.arange(size) - size // 2) ** 2) / size), "random": random_kernel(size),
+    }  # fmt: skip
+    kernel = np.outer(lines[kind], lines[kind])
+    kernel /= np.abs(kernel).sum() / 1.01
+    found = planning.plan(np.zeros((60, 200), "u1"), kernel, dtype="u1", algorithm=name)
+    assert found.sums == np.float32
+    assert 0 < found.near_tie < 0.01
+    flat = [np.full((60, 200), value, "u1") for value in (251, 255)]
+    for image in (random_image((60, 200), "u1"), *flat):
+        sums = corr2d(image, kernel, dtype="f4", algorithm=name)
+        off = np.abs(sums - correlate(image.astype("f8"), kernel)).max()
+        assert off <= found.near_tie
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", ["u1", ">u2", "f4", "f8"])
 def test_arrays_may_lie_in_memory_anyhow(layout, dtype, algorithm):

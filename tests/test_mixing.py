@@ -154,6 +154,25 @@ def test_kernels_larger_than_half_a_tile_are_cut_into_blocks(kernel_shape, side,
         assert_each_agrees(ours, truth, image, kernel)
 
 
+@pytest.mark.parametrize("count", [1, 2, 5])  # pictures ride in pairs, and the tiles of a single one
+@pytest.mark.parametrize("kernel_shape", [(5, 40), (40, 5), (33, 50)], ids=str)
+def test_a_nan_reaches_no_more_where_blocks_are_cut(kernel_shape, count, monkeypatch):
+    small_tiles(monkeypatch, 32)
+    images, kernel = random_image((count, 2, 90, 130), "f4"), random_mixing(2, 2, *kernel_shape)
+    images[0, 1, 40, 60], images[-1, 0, 3, 128] = np.nan, np.inf
+    options = {"padding": "same", "mode": "reflect"}
+    truth = corr2d(images, kernel, algorithm="direct", **options)
+    ours = answer(images, kernel, algorithm="fft", **options)
+    np.testing.assert_array_equal(as_signs(ours), as_signs(truth))
+    finite = np.isfinite(truth)
+    assert 0.2 < finite.mean() < 1
+    assert np.abs(ours[finite] - truth[finite]).max() < 2e-6 * np.abs(truth[finite]).max()
+    for threads in (1, 2, 3):
+        np.testing.assert_array_equal(
+            corr2d(images, kernel, algorithm="fft", threads=threads, **options), ours
+        )
+
+
 @pytest.mark.parametrize("dtype", ["u1", "f4"])
 @pytest.mark.parametrize("kernel_shape", [(3, 3), (15, 12)], ids=str)
 @pytest.mark.parametrize("step", [{}, {"stride": 2}, {"dilation": (2, 3)}], ids=str)

@@ -112,9 +112,10 @@ def as_weights(value: ArrayLike, name: str = "kernel", *, mixing: bool = False) 
     weights = np.ascontiguousarray(found, np.float64)
     if not weights.flags.aligned:
         weights = weights.copy()
-    # The sum is quick, and finite unless a weight is not, or many are huge. (No dot product: above 10,000 numbers
-    # OpenBLAS takes threads, which then spin for milliseconds on the processors that the engine wants.)
-    if not isfinite(np.add.reduce(weights.ravel())) and not np.isfinite(weights).all():
+    # The sum of squares is quick, and finite unless a weight is not, or many are huge. But that of more than
+    # 10,000 OpenBLAS makes in threads, which then spin on the processors that the engine wants.
+    surely = weights.size <= _FEW and isfinite(np.vdot(weights, weights))
+    if not surely and not np.isfinite(weights).all():
         infinite = np.count_nonzero(~np.isfinite(weights))
         raise ValueError(f"`{name}` must be finite, got {infinite} NaN or infinite weights.")
     return weights
@@ -161,6 +162,7 @@ class Sums(NamedTuple):
 
 _IN_DOUBLE = Sums(DOUBLE)
 LONGEST_SUM = 128  # taps that one float32 sum adds up: engine/direct.hpp
+_FEW = 4096
 
 
 def float_sums(
@@ -204,7 +206,22 @@ def integer_sums(largest: float, weights: NDArray[np.float64], cval: float, bias
     if parts is not None and float(cval) % 1 == 0 and largest * parts < 2**24:
         return Sums(SINGLE)
     taps = weights[0].size if weights.ndim == 4 else weights.size
-    return summed_again(largest, min(taps, LONGEST_SUM), weights.shape[-2], taps, 0.02 * taps)
+    is_one_sum = weights.ndim == 2 and taps <= LONGEST_SUM
+    longest = rounded_sums(weights, bias) if is_one_sum else LONGEST_SUM
+    return summed_again(largest, longest, weights.shape[-2], taps, 0.02 * taps)
+
+
+def rounded_sums(weights: NDArray[np.float64], bias: float = 0.0) -> float:
+    """Add up how large a sum may be after each step, in units of what it may be in the end.
+
+    Each step rounds what the sum is by then: float32 is off by so many times 2**-24. With a bias, which the
+    sum begins with, that is as large as the number of steps.
+    """
+    magnitudes = np.abs(weights).ravel()
+    if bias != 0:
+        return len(magnitudes)
+    total = float(magnitudes.sum())
+    return float(magnitudes @ np.arange(len(magnitudes), 0, -1)) / total if total > 0 else 0.0
 
 
 def fineness(numbers: NDArray[np.float64]) -> int | None:
@@ -214,10 +231,11 @@ def fineness(numbers: NDArray[np.float64]) -> int | None:
     return next(1 << n for n in range(16) if not np.any(numbers * (1 << n) % 1))
 
 
-def summed_again(largest: float, longest: int, kh: int, taps: int, saved: float) -> Sums:
+def summed_again(largest: float, longest: float, kh: int, taps: int, saved: float) -> Sums:
     """Give float32 with a second look at near ties, if that `saved` more than it takes.
 
-    `longest` numbers are added up in float32; `saved` is in nanoseconds a pixel.
+    `longest` sums are rounded to float32, each at most as large as the largest; `saved` is in nanoseconds
+    a pixel.
     """
     near_tie = (longest + 4) * 2.0**-24 * largest + 2e-7  # the rounded weights are 2 of the 4
     taken = 2 * near_tie * (100 + 10 * kh + taps)

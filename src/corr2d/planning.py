@@ -24,6 +24,7 @@ from .dtypes import (
     largest_result,
     planes_and_batch,
     result_dtype,
+    rounded_sums,
     summed_again,
 )
 from .phases import along
@@ -181,7 +182,7 @@ def choose(
         milliseconds = {name: ns / 1e6 for name, ns in cost.items()}
         return Plan("direct", _NEAR, direct.dtype, milliseconds, near_tie=direct.near_tie)
     most = 1 << 30 if algorithm == "separable" else _MOST_TERMS
-    factors, separable = _separable(weights, direct, most, largest if out.kind != "f" else None)
+    factors, separable = _separable(weights, direct, most, largest if out.kind != "f" else None, bias)
     if factors is not None:
         cost["separable"] = job.separable_cost(factors.rows.shape[-2], separable.dtype)
     milliseconds = {name: cost[name] / 1e6 for name in ALGORITHMS if name in cost}
@@ -218,7 +219,7 @@ def check_algorithm(algorithm: object) -> None:
 
 
 def _separable(
-    weights: NDArray[np.float64], direct: Sums, most: int, largest: float | None
+    weights: NDArray[np.float64], direct: Sums, most: int, largest: float | None, bias: float
 ) -> tuple[Factors | None, Sums]:
     """Take a kernel apart, and say what its sums are made in; `largest` is None for float results."""
     kh, kw = weights.shape[-2:]
@@ -235,7 +236,11 @@ def _separable(
         if parts[0] is not None and parts[1] is not None and larger * parts[0] * parts[1] < 2**24:
             return factors, direct  # whole numbers of some 2**-n all the way
     rank, taps = factors.rows.shape[-2], weights[0].size if weights.ndim == 4 else weights.size
-    longest = kw + 4 + min(taps // kw * rank, LONGEST_SUM)  # 4: the factors are as near as two roundings each
+    # 4: the factors are as near as two roundings each.
+    if weights.ndim == 2 and rank == 1 and kh <= LONGEST_SUM:
+        longest = 4 + rounded_sums(factors.rows) + rounded_sums(factors.columns, bias)
+    else:
+        longest = 4.0 + kw + min(taps // kw * rank, LONGEST_SUM)
     again = summed_again(larger, longest, kh, taps, 0.03 * rank * (kh + kw))
     return (factors, again) if again.dtype == SINGLE else (_all_factors(weights, DOUBLE, most), again)
 
@@ -353,7 +358,7 @@ class _Job:
         return spectra == 1 or spectra * 2 * self._plane(side, sums) <= _KEPT
 
     def _fft_bytes(self, side: int, sums: np.dtype[Any]) -> int:
-        """Count what engine/fft.hpp keeps: the kernels' spectra, and those of pixels and the planes of each thread."""
+        """Count what engine/fft.hpp keeps: the kernels' spectra, and of each thread the pixels'."""
         plane = self._plane(side, sums)
         if self.channels_out * self._blocks(side) == 1:
             return (2 + 2 * usable_cpus()) * plane

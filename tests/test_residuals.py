@@ -6,7 +6,7 @@ import scipy.ndimage
 
 from corr2d import Kernel
 from corr2d.colours import Part
-from corr2d.residuals import MARGIN, TILES, Sample, joined, moments_of, refitted
+from corr2d.verdict.residuals import MARGIN, TILES, Sample, joined, moments_of, refitted
 
 
 def resolved(before, after, size, **options):

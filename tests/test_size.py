@@ -10,8 +10,8 @@ from simulations import size as study
 
 from corr2d import Moments, learn
 from corr2d.size import Choice, choose_size, explains, largest_window
+from corr2d.size.trimming import Sums, trimmed
 from corr2d.solve.words import CHANGES_NOTHING, ONLY_SHIFTS
-from corr2d.trimming import Sums, trimmed
 
 PHOTOS = Path(__file__).parents[1] / "examples" / "photos"
 

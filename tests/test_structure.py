@@ -5,7 +5,7 @@ import pytest
 import scipy.ndimage
 from test_residuals import sample_of
 
-from corr2d.structure import _SIDE, Structure, _Around, _median, neighbours
+from corr2d.verdict.structure import _SIDE, Structure, _Around, _median, neighbours
 
 
 @pytest.fixture

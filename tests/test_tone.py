@@ -8,7 +8,7 @@ from test_residuals import sample_of
 
 from corr2d import learn
 from corr2d.solve import solve
-from corr2d.tone import _rising, _rising_curve, find_tone
+from corr2d.verdict.tone import _rising, _rising_curve, find_tone
 
 KERNEL = np.array([[0.05, 0.1, 0.05], [0.1, 0.5, 0.1], [0.0, 0.1, 0.0]])
 

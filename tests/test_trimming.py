@@ -6,7 +6,7 @@ import scipy.ndimage
 import scipy.stats
 
 from corr2d import Moments
-from corr2d.trimming import Box, Sums, _surprise, held_out_errors_of, squared_error, trimmed
+from corr2d.size.trimming import Box, Sums, _surprise, held_out_errors_of, squared_error, trimmed
 
 
 def fitted(total, entries):

@@ -414,6 +414,8 @@ def _figures(value: Any, shape: tuple[int, ...], name: str) -> Any:
     """
     if value is None:
         return None
+    if not shape and isinstance(value, float) and value >= 0 and name != "rank":  # most are
+        return float(value)
     array = np.array(value) if isinstance(value, list | tuple) else np.array(as_real_array(value, name))
     if array.dtype == object and all(v is None or isinstance(v, int | float) for v in array.flat):
         array = array.astype(np.float64)  # None becomes NaN

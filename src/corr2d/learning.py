@@ -25,7 +25,6 @@ from .large import is_large, learn_large
 from .moments import Moments
 from .naming import moved_name
 from .pair import Clip
-from .residuals import Sample, joined
 from .robust import Loss, resolve_loss, robust
 from .shift import NO_SHIFT, Aligned, Shift, align, resolve_shift, shift_of
 from .size import LARGEST, Choice, choose_size, explains, largest_window, least_choice
@@ -35,6 +34,7 @@ from .solve.family import FamilyName
 from .solve.penalty import Strength
 from .solve.words import CHANGES_NOTHING, ONLY_SHIFTS
 from .verdict import judge
+from .verdict.residuals import Sample, joined
 from .windows import is_same_sized, told_size
 
 _Pair = tuple[ArrayLike, ArrayLike]

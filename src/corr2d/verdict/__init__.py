@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .kernel import Kernel
-from .moments import Moments
+from ..kernel import Kernel
+from ..moments import Moments
+from ..shift import errors_of_mean
+from ..size import held_out_errors
 from .residuals import MARGIN, Sample, refitted
-from .shift import errors_of_mean
-from .size import held_out_errors
 from .structure import Shares, Structure, neighbours
 from .tone import Tone, find_tone
 

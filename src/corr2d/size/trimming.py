@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .moments import Moments
-from .position import monomials
-from .solve.fit import EPS, centred
-from .solve.penalty import few_blocks
+from ..moments import Moments
+from ..position import monomials
+from ..solve.fit import EPS, centred
+from ..solve.penalty import few_blocks
 
 _Array = NDArray[np.float64]
 

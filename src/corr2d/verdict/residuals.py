@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .borders import NO_STEPS, Pads, reach
-from .correlate import correlate
-from .dtypes import exceeds_float64
-from .kernel import Kernel
-from .moments import Moments
-from .pair import Resolved, resolve_clip
-from .windows import Windows
+from ..borders import NO_STEPS, Pads, reach
+from ..correlate import correlate
+from ..dtypes import exceeds_float64
+from ..kernel import Kernel
+from ..moments import Moments
+from ..pair import Resolved, resolve_clip
+from ..windows import Windows
 
 TILES = 64
 _SIDE, _LEAST_SIDE = 32, 8  # pixels: 64 tiles of 32 x 32 are 65,536

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .kernel import Kernel
-from .moments import Moments
+from ..kernel import Kernel
+from ..moments import Moments
 from .residuals import Sample, moments_of
 
 _Array = NDArray[np.float64]

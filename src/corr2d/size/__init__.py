@@ -7,9 +7,9 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from .borders import NO_STEPS, Pads, Steps, result_shape
-from .moments import Moments
-from .solve.fit import EPS, predictor
+from ..borders import NO_STEPS, Pads, Steps, result_shape
+from ..moments import Moments
+from ..solve.fit import EPS, predictor
 from .trimming import Box, Sums, held_out_errors_of, squared_error, trimmed
 
 LARGEST = 15  # tried unasked; 15 x 15 costs some 20 ms a megapixel

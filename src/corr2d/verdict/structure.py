@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .position import monomials
+from ..position import monomials
 from .residuals import MARGIN, Sample
 
 _Array = NDArray[np.float64]

@@ -32,7 +32,7 @@ static CORR2D_INLINE void add_row(Vec<T> (&sum)[R][C], const T* x, const Weights
     for (std::ptrdiff_t u = k.kw; u > 0; --u, ++x, w += stride) {
         Vec<T> pixels[C];
 #pragma GCC unroll 8
-        for (int c = 0; c < C; ++c) pixels[c] = load(x + c * lanes<T>);
+        for (int c = 0; c < C; ++c) pixels[c] = load_once(x + c * lanes<T>);
 #pragma GCC unroll 8
         for (int i = first; i <= last; ++i) {
 #pragma GCC unroll 8

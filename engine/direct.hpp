@@ -103,18 +103,21 @@ static CORR2D_INLINE void correlate_tile(const Block<T>& b, const Weights<T>& k,
     }
 }
 
-// From `row` on, as many times R rows as there are. The last vector of a row overlaps the one before: no scalar tail,
-// the same bits twice. (Where sums are resumed, columns are whole vectors.)
+// From `row` on, as many times R rows as there are. The last tile of a row overlaps the one before: no scalar tail,
+// the same bits twice. (Where sums are resumed, columns are whole vectors, and nothing is added twice.)
 template <class T, int R, int KH = tall>
 [[gnu::noinline]] static std::ptrdiff_t correlate_rows(const Block<T>& b, const Weights<T>& k, std::ptrdiff_t row) {
     if constexpr (KH + 1 < R) {
         const bool fits = KH == tall ? k.kh >= R : k.kh == KH;
         if (!fits) return correlate_rows<T, R, KH + 1>(b, k, row);
     }
+    constexpr std::ptrdiff_t wide = tile_vectors * lanes<T>;
     for (; row + R <= b.rows; row += R) {
         std::ptrdiff_t column = 0;
-        for (; column + tile_vectors * lanes<T> <= b.columns; column += tile_vectors * lanes<T>) {
-            correlate_tile<T, R, tile_vectors, KH>(b, k, row, column);
+        for (; column + wide <= b.columns; column += wide) correlate_tile<T, R, tile_vectors, KH>(b, k, row, column);
+        if (column > 0 && b.columns - column > lanes<T> && !b.resume) {  // one wide tile takes no longer than two narrow ones
+            correlate_tile<T, R, tile_vectors, KH>(b, k, row, b.columns - wide);
+            continue;
         }
         for (; column < b.columns; column += lanes<T>) {
             correlate_tile<T, R, 1, KH>(b, k, row, min(column, b.columns - lanes<T>));

@@ -15,7 +15,11 @@ SHAPES = [
     ("gaussian", (9, 9), (1.6, 1.0, 30, 0.3, -0.2)),
     ("gaussian", (9, 9), (1.3, 1.3, 0, 0, 0)),
     ("gaussian", (6, 11), (1.5, 0.7, 5, -0.3, 0.4)),
-    ("gaussian", (1, 9), (1.2, 0.4, 0, 0, 0.3)),
+    (
+        "gaussian",
+        (1, 9),
+        (1.2, 0.4, 0, 0, 0.3),
+    ),  # of one row: its width is `sigma_long`, nothing else is told
     ("box", (5, 5), (3, 3, 0, 0)),
     ("box", (9, 9), (3.3, 4.7, 0.3, -0.6)),
     ("box", (4, 6), (2, 4, -0.5, -0.5)),
@@ -28,6 +32,8 @@ SHAPES = [
     ("motion", (9, 8), (6.3, 33, 0.1, -0.4)),
     ("box", (5, 3), (3, 1, 0, 0)),  # whole pixels, where a step runs along a crease
     ("box", (7, 5), (3, 1, 0, -1)),
+    ("gaussian", (1, 5), (0.35, 0.2, 0, 0, 0.3)),
+    ("gaussian", (9, 1), (1.9, 0.4, 90, 0.3, 0)),
 ]
 
 
@@ -68,6 +74,7 @@ def test_a_noise_free_pair_gives_shape_and_parameters(name, size, parameters):
         value, error = ours.parameters[label]
         if np.isfinite(error) and not (label == "angle" and parameters[0] == parameters[1]):
             assert difference(label, value, expected) < 1e-6
+    assert np.isfinite(ours.parameters[FAMILIES[name].names[0]][1])
     assert not any("explain" in note for note in ours.notes)
 
 

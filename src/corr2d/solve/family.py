@@ -37,7 +37,9 @@ class Coordinates:
     names: tuple[str, ...]  # of its parameters, but for the centre
     place_of: Callable[..., tuple[float, ...]]  # of the parameters, the centre last
     parameters_at: Callable[..., tuple[float, ...]]  # and back
-    starts: Callable[[int], Iterator[tuple[float, ...]]]  # parameters to begin with, in windows that long
+    starts: Callable[
+        [tuple[int, int]], Iterator[tuple[float, ...]]
+    ]  # parameters to begin with, in that window
     ends: Callable[[tuple[int, int]], _Ends]  # no coordinate goes beyond
     has_edges: bool = False  # and these are its coordinates
 
@@ -50,9 +52,19 @@ def _log_ends(size: tuple[int, int]) -> tuple[float, float]:
     return log(_SHORTEST), log(8.0 * max(size))
 
 
-def _lengths(longest: int, first: float) -> list[float]:
+def _lengths(size: tuple[int, int], first: float) -> list[float]:
     """Give each twice as long as the one before: what is found from one covers half the way to the next."""
-    return [first * 2**k for k in range(8) if k == 0 or first * 2**k < longest]
+    return [first * 2**k for k in range(8) if k == 0 or first * 2**k < max(size)]
+
+
+def _gaussian_starts(size: tuple[int, int]) -> Iterator[tuple[float, float, float]]:
+    for sigma in _lengths(size, 0.4):
+        if min(size) == 1:  # What lies across shows nowhere: it starts as nothing, and steps leave it so.
+            yield (sigma, _SHORTEST, 0 if size[0] == 1 else 90)
+        else:
+            yield from (
+                (sigma * ratio, sigma, turn) for ratio, turn in [(1, 0), (3, 0), (3, 45), (3, 90), (3, 135)]
+            )
 
 
 def _gaussian_place(long: float, short: float, angle: float, *center: float) -> tuple[float, ...]:
@@ -97,11 +109,7 @@ FAMILIES: dict[str, Coordinates] = {
         ("sigma_long", "sigma_short", "angle"),
         _gaussian_place,
         _gaussian_at,
-        lambda longest: (
-            (sigma * ratio, sigma, angle)
-            for sigma in _lengths(longest, 0.4)
-            for ratio, angle in [(1, 0), (3, 0), (3, 45), (3, 90), (3, 135)]
-        ),
+        _gaussian_starts,
         lambda size: [_log_ends(size), (-4.0, 4.0), (-4.0, 4.0), *_sides(size)],
     ),
     "box": Coordinates(
@@ -109,7 +117,7 @@ FAMILIES: dict[str, Coordinates] = {
         ("height", "width"),
         _box_place,
         _box_at,
-        lambda longest: product(_lengths(longest, 1.3), repeat=2),
+        lambda size: product(_lengths(size, 1.3), repeat=2),
         lambda size: [side for side in _sides(size) for _ in range(2)],
         has_edges=True,
     ),
@@ -118,7 +126,7 @@ FAMILIES: dict[str, Coordinates] = {
         ("radius",),
         lambda radius, *center: (log(radius), *center),
         lambda radius, *center: (exp(radius), *center),
-        lambda longest: ((radius,) for radius in _lengths(longest, 0.7)),
+        lambda size: ((radius,) for radius in _lengths(size, 0.7)),
         lambda size: [_log_ends(size), *_sides(size)],
     ),
     "motion": Coordinates(
@@ -126,7 +134,7 @@ FAMILIES: dict[str, Coordinates] = {
         ("length", "angle"),
         _motion_place,
         _motion_at,
-        lambda longest: product(_lengths(longest, 1.6), np.arange(-90.0, 90.0, 22.5).tolist()),
+        lambda size: product(_lengths(size, 1.6), np.arange(-90.0, 90.0, 22.5).tolist()),
         lambda size: [*_sides(size), *_sides(size)],
         has_edges=True,
     ),
@@ -233,7 +241,7 @@ class Family:
             key=lambda center: hypot(center[0] - kh // 2, center[1] - kw // 2),  # of equals, the first counts
         )
         found = []
-        for start in self.coordinates.starts(max(self.size)):
+        for start in self.coordinates.starts(self.size):
             # Moved by whole taps it is the same shape: cut out of a larger window.
             wide = self.coordinates.shape((3 * kh, 3 * kw), *start)
             windows = np.lib.stride_tricks.sliding_window_view(wide, self.size)

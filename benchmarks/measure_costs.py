@@ -1,6 +1,6 @@
 """Measure what the engine's algorithms cost on this machine, and write the table that `plan` chooses by.
 
-Instruction sets that this machine lacks take the figures of the best one it has.
+Of the instruction sets that are named, or else of all that this machine has; others keep their figures.
 """
 
 import json
@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from corr2d import _engine
-from corr2d.costs import Costs, LagCosts
+from corr2d.costs import COSTS, LAG_COSTS, Costs, LagCosts
 from corr2d.lags import Lags
 
 TABLE = Path(__file__).parent.parent / "src" / "corr2d" / "costs.py"
-KNOWN = ("avx512", "avx2", "baseline")
 SIDES = (32, 64, 128, 256, 512, 1024)
 AT_HAND = 8 << 20  # bytes of spectra: engine/fft.hpp
 
@@ -117,39 +116,41 @@ def number(value: float) -> str:
     return f"{value:.3g}" if value < 1000 else f"{float(f'{value:.3g}'):.0f}"
 
 
-def lag_text(costs: list) -> str:
-    real, whole, squares = costs
-    each = ", ".join(f"{side}: ({', '.join(map(number, pair))})" for side, pair in squares.items())
-    return f"LagCosts({number(real)}, {number(whole)}, {{{each}}})"
+def lag_text(costs: LagCosts) -> str:
+    each = ", ".join(f"{side}: ({', '.join(map(number, pair))})" for side, pair in costs.squares.items())
+    return f"LagCosts({number(costs.real)}, {number(costs.whole)}, {{{each}}})"
 
 
-def text(costs: list) -> str:
-    direct, separable, fft = costs
-    pairs = ", ".join(f"{side}: ({', '.join(map(number, pair))})" for side, pair in fft.items())
-    return f"Costs(({', '.join(map(number, direct))}), ({', '.join(map(number, separable))}), {{{pairs}}})"
+def text(costs: Costs) -> str:
+    pairs = ", ".join(f"{side}: ({', '.join(map(number, pair))})" for side, pair in costs.fft.items())
+    direct, separable = (", ".join(map(number, pair)) for pair in (costs.direct, costs.separable))
+    return f"Costs(({direct}), ({separable}), {{{pairs}}})"
+
+
+def measured(isa: str) -> tuple[dict[str, Costs], LagCosts]:
+    """Measure in a process of its own, which picks that instruction set."""
+    command = [sys.executable, __file__, "--one"]
+    environment = os.environ | {"CORR2D_ISA": isa}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    costs, lags = json.loads(done.stdout)
+    return {name: Costs(*each) for name, each in costs.items()}, LagCosts(*lags)
 
 
 def main() -> None:
     if "--one" in sys.argv:
-        costs = {t.__name__: measure(t) for t in (np.float32, np.float64)}
-        print(json.dumps(costs | {"lags": measure_lags()}))
+        print(json.dumps([{t.__name__: measure(t) for t in (np.float32, np.float64)}, measure_lags()]))
         return
-    table = {}
-    for isa in _engine.usable_isas:
-        command = [sys.executable, __file__, "--one"]
-        environment = os.environ | {"CORR2D_ISA": isa}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        table[isa] = json.loads(done.stdout)
+    table = {isa: (COSTS[isa], LAG_COSTS[isa]) for isa in COSTS}
+    table |= {isa: measured(isa) for isa in sys.argv[1:] or _engine.usable_isas}
     head = TABLE.read_text().split("COSTS: dict", 1)[0]
     lines, of_lags = ["COSTS: dict[str, dict[str, Costs]] = {"], ["LAG_COSTS: dict[str, LagCosts] = {"]
-    for isa in KNOWN:
+    for isa, (costs, lags) in table.items():
         lines.append(f'    "{isa}": {{')
-        types = table.get(isa, table[_engine.usable_isas[0]])
-        of_lags.append(f'    "{isa}": {lag_text(types["lags"])},')
-        lines += [f'        "{name}": {text(costs)},' for name, costs in types.items() if name != "lags"]
+        lines += [f'        "{name}": {text(each)},' for name, each in costs.items()]
         lines.append("    },")
+        of_lags.append(f'    "{isa}": {lag_text(lags)},')
     TABLE.write_text(head + "\n".join([*lines, "}", "", *of_lags, "}", ""]))
-    subprocess.run(["ruff", "format", TABLE], check=False)
+    subprocess.run([sys.executable, "-m", "ruff", "format", TABLE], check=False)
     print(TABLE.read_text())
 
 

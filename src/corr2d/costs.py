@@ -1,7 +1,7 @@
 """What the engine's algorithms cost, as benchmarks/measure_costs.py measured it and wrote it here.
 
-AVX-512 has the figures of AVX2: no machine with it has been measured yet. `plan` compares costs with each
-other, so that their ratios matter more than the figures.
+Those of AVX-512 are of an Intel Xeon with 2 MiB of L2 cache a core; the others of an AMD EPYC with 512 KiB.
+`plan` compares costs with each other, so that their ratios matter more than the figures.
 """
 
 from typing import NamedTuple
@@ -26,27 +26,27 @@ class LagCosts(NamedTuple):
 COSTS: dict[str, dict[str, Costs]] = {
     "avx512": {
         "float32": Costs(
-            (0.331, 0.022),
-            (0.495, 0.0302),
+            (0.286, 0.0169),
+            (0.42, 0.0234),
             {
-                32: (5310, 598),
-                64: (20000, 2230),
-                128: (82800, 14500),
-                256: (369000, 55800),
-                512: (4150000, 223000),
-                1024: (24500000, 893000),
+                32: (3420, 858),
+                64: (15400, 3430),
+                128: (59700, 13700),
+                256: (271000, 63500),
+                512: (2100000, 486000),
+                1024: (12500000, 1940000),
             },
         ),
         "float64": Costs(
-            (0.505, 0.0455),
-            (1.22, 0.0492),
+            (0.526, 0.024),
+            (0.968, 0.0355),
             {
-                32: (7790, 905),
-                64: (29900, 4060),
-                128: (127000, 18600),
-                256: (605000, 392000),
-                512: (4430000, 1570000),
-                1024: (48400000, 6270000),
+                32: (6160, 1140),
+                64: (30100, 4570),
+                128: (121000, 32900),
+                256: (548000, 418000),
+                512: (4310000, 1670000),
+                1024: (48600000, 6690000),
             },
         ),
     },
@@ -106,14 +106,14 @@ COSTS: dict[str, dict[str, Costs]] = {
 
 LAG_COSTS: dict[str, LagCosts] = {
     "avx512": LagCosts(
-        0.0593,
-        0.0206,
+        0.0653,
+        0.0187,
         {
-            32: (5910, 82.8),
-            64: (16200, 3310),
-            128: (53100, 33000),
-            256: (251000, 234000),
-            512: (1780000, 2050000),
+            32: (5490, 385),
+            64: (18700, 1480),
+            128: (45800, 33500),
+            256: (314000, 109000),
+            512: (1320000, 1920000),
         },
     ),
     "avx2": LagCosts(

@@ -9,7 +9,7 @@ pictures.
 The astronomers' programs are measured as well, where `make bench-peers` has installed them: each is a process
 in an environment of its own that solves in turn with ours, on a pair with the border that it assumes.
 
-    python benchmarks/bench_learn.py            # ten to twenty minutes; writes README.md and benchmarks/results
+    python benchmarks/bench_learn.py            # ten to twenty minutes; writes README.md and a results file
     python benchmarks/bench_learn.py --quick    # one small cell; writes nothing
 """
 

@@ -73,7 +73,7 @@ template <class V, class Number>
 static CORR2D_INLINE V load_as(const Number* p) {
     V v;
     __builtin_memcpy(&v, p, sizeof v);
-    return v;
+    return keep(v);
 }
 
 template <class Kind>
@@ -84,37 +84,55 @@ static double total(const typename Kind::Sum& sum) {
     return all;
 }
 
-// sums[r * stride + c] += p[r][j] * q[j + c * apart] for all j < n, which is a multiple of a vector.
+// sums[r * stride + c] += sum over i < lines, j < n of p[i * p_line + r * p_apart + j] * q[i * q_line + c * q_apart + j].
+// n is a multiple of a vector.
+template <class Kind>
+struct Products {
+    const typename Kind::Number *p, *q;
+    std::ptrdiff_t p_apart, q_apart, p_line, q_line, lines, n;
+    typename Kind::Sum* sums;
+    std::ptrdiff_t stride;
+
+    // Of `count` lines from the i-th on, the r-th of p, and the c-th of q.
+    Products from(std::ptrdiff_t i, std::ptrdiff_t count, std::ptrdiff_t r, std::ptrdiff_t c) const {
+        return {p + i * p_line + r * p_apart, q + i * q_line + c * q_apart, p_apart, q_apart, p_line, q_line, count, n,
+                sums + r * stride + c, stride};
+    }
+};
+
 template <class Kind, int R, int C>
-static CORR2D_INLINE void add_products(const typename Kind::Number* const* p, const typename Kind::Number* q, std::ptrdiff_t apart,
-                                       std::ptrdiff_t n, typename Kind::Sum* sums, std::ptrdiff_t stride) {
+[[gnu::noinline]] static void add_products(const Products<Kind>& of) {
     typedef typename Kind::Factor Factor;
     typename Kind::Sum sum[R][C];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
-        for (int c = 0; c < C; ++c) sum[r][c] = sums[r * stride + c];
+        for (int c = 0; c < C; ++c) sum[r][c] = of.sums[r * of.stride + c];
     }
-    for (std::ptrdiff_t j = 0; j < n; j += lanes_of<Kind>) {
-        Factor a[R];
+    for (std::ptrdiff_t i = 0; i < of.lines; ++i) {
+        const typename Kind::Number *const p = of.p + i * of.p_line, *const q = of.q + i * of.q_line;
+        for (std::ptrdiff_t j = 0; j < of.n; j += lanes_of<Kind>) {
+            Factor a[R];
 #pragma GCC unroll 8
-        for (int r = 0; r < R; ++r) a[r] = load_as<Factor>(p[r] + j);
+            for (int r = 0; r < R; ++r) a[r] = load_as<Factor>(p + j + r * of.p_apart);
 #pragma GCC unroll 8
-        for (int c = 0; c < C; ++c) {
-            const Factor b = load_as<Factor>(q + j + c * apart);
+            for (int c = 0; c < C; ++c) {
+                const Factor b = load_as<Factor>(q + j + c * of.q_apart);
 #pragma GCC unroll 8
-            for (int r = 0; r < R; ++r) Kind::add(sum[r][c], a[r], b);
+                for (int r = 0; r < R; ++r) Kind::add(sum[r][c], a[r], b);
+            }
         }
     }
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
-        for (int c = 0; c < C; ++c) sums[r * stride + c] = sum[r][c];
+        for (int c = 0; c < C; ++c) of.sums[r * of.stride + c] = sum[r][c];
     }
 }
 
-// The accumulators, one number of each of a few rows, and one more must fit the registers.
-static constexpr int lag_rows = 3, lag_shifts = vector_bytes == 64 || tile_vectors == 4 ? 8 : 4;
+// The accumulators, a vector of each of a few rows, and one more must fit the registers.
+static constexpr int lag_rows = many_registers ? 5 : 3, lag_shifts = many_registers ? 5 : 4;
+static constexpr std::ptrdiff_t lag_lines = 4;  // at once: they stay in an L1 cache while all columns meet them
 
 // Calls some(first, count) for parts of [0, n), as equal as can be, of at most `most`.
 template <class Some>
@@ -127,29 +145,25 @@ static CORR2D_INLINE void in_parts(std::ptrdiff_t n, std::ptrdiff_t most, const 
     }
 }
 
-template <class Kind, int R, int C = lag_shifts>
-static CORR2D_INLINE void add_products_of(const typename Kind::Number* const* p, const typename Kind::Number* q,
-                                          std::ptrdiff_t apart, std::ptrdiff_t n, std::ptrdiff_t count, typename Kind::Sum* sums,
-                                          std::ptrdiff_t stride) {
-    if (count == C) return add_products<Kind, R, C>(p, q, apart, n, sums, stride);
-    if constexpr (C > 1) add_products_of<Kind, R, C - 1>(p, q, apart, n, count, sums, stride);
+template <class Kind, int R = lag_rows, int C = lag_shifts>
+static void add_part(const Products<Kind>& of, std::ptrdiff_t rows, std::ptrdiff_t columns) {
+    if (rows == R && columns == C) return add_products<Kind, R, C>(of);
+    if constexpr (R > 1) {
+        if (rows < R) return add_part<Kind, R - 1, C>(of, rows, columns);
+    }
+    if constexpr (C > 1) return add_part<Kind, R, C - 1>(of, rows, columns);
 }
 
-// sums[r * stride + s] += p(r)[j] * q[j + s] for rows r in [first, last), shifts s, and j < n.
-template <class Kind, class Row>
-static void add_shifts(const Row& p, std::ptrdiff_t first, std::ptrdiff_t last, const typename Kind::Number* q, std::ptrdiff_t n,
-                     std::ptrdiff_t shifts, typename Kind::Sum* sums, std::ptrdiff_t stride) {
-    in_parts(last - first, lag_rows, [&](std::ptrdiff_t r, std::ptrdiff_t rows) {
-        const typename Kind::Number* some[lag_rows];
-        for (std::ptrdiff_t i = 0; i < rows; ++i) some[i] = p(first + r + i);
-        in_parts(shifts, lag_shifts, [&](std::ptrdiff_t s, std::ptrdiff_t count) {
-            typename Kind::Sum* const to = sums + (first + r) * stride + s;
-            switch (rows) {
-                case 1: return add_products_of<Kind, 1>(some, q + s, 1, n, count, to, stride);
-                case 2: return add_products_of<Kind, 2>(some, q + s, 1, n, count, to, stride);
-                default: return add_products_of<Kind, lag_rows>(some, q + s, 1, n, count, to, stride);
-            }
-        });
+// All of rows x columns.
+template <class Kind>
+static void add_all(const Products<Kind>& of, std::ptrdiff_t rows, std::ptrdiff_t columns) {
+    in_parts(rows, lag_rows, [&](std::ptrdiff_t r, std::ptrdiff_t some) {
+        for (std::ptrdiff_t i = 0; i < of.lines; i += lag_lines) {
+            const std::ptrdiff_t lines = min(lag_lines, of.lines - i);
+            in_parts(columns, lag_shifts, [&](std::ptrdiff_t c, std::ptrdiff_t count) {
+                add_part<Kind>(of.from(i, lines, r, c), some, count);
+            });
+        }
     });
 }
 
@@ -364,25 +378,26 @@ static void add_lags(const Pair& pair, const Area& block, double* to_sums, char*
         for (std::ptrdiff_t r = 0; r < block.rows; ++r) targets.row(t, block.top + r, block.left, block.columns, target_row(t, r), n);
     }
 
-    for (std::ptrdiff_t r = 0; r < rows; ++r) {
-        // The rows r - dy that lie in the block.
-        const std::ptrdiff_t first = max(0, r - block.rows + 1), last = min(kh, r + 1);
-        for (std::ptrdiff_t q = 0; q < planes; ++q) {
-            const Number* const other = wide_row(q, r);
-            for (std::ptrdiff_t p = 0; p < planes; ++p) {
-                add_shifts<Kind>([&](std::ptrdiff_t dy) { return narrow_row(p, r - dy); }, first, last, other, n, kw, found.forward(p, q), kw);
-                if (r < block.rows && kw > 1) {
-                    add_shifts<Kind>([&](std::ptrdiff_t dy) { return narrow_row(p, r + dy); }, 1, kh, other + 1, n, kw - 1,
-                                     found.backward(p, q) + 1, kw);
-                }
+    const auto add_forward = [&](const Number* p, std::ptrdiff_t q, Sum* sums) {
+        in_parts(kh, lag_rows, [&](std::ptrdiff_t dy, std::ptrdiff_t some) {
+            std::ptrdiff_t lines;
+            for (std::ptrdiff_t r = dy; r < dy + some - 1 + block.rows; r += lines) {  // of q; those of p are dy, dy + 1, … higher
+                const std::ptrdiff_t first = max(dy, r - block.rows + 1), last = min(dy + some, r + 1);
+                lines = last - first == some ? block.rows - some + 1 : 1;
+                add_all<Kind>({p + (r - first) * n, wide_row(q, r), -n, 1, n, tile.stride, lines, n, sums + first * kw, kw}, last - first, kw);
             }
-            for (std::ptrdiff_t t = 0; t < targets.count; ++t) {
-                add_shifts<Kind>([&](std::ptrdiff_t dy) { return target_row(t, r - dy); }, first, last, other, n, kw, found.cross(t, q), kw);
-            }
+        });
+    };
+    for (std::ptrdiff_t q = 0; q < planes; ++q) {
+        for (std::ptrdiff_t p = 0; p < planes; ++p) {
+            add_forward(narrow_row(p, 0), q, found.forward(p, q));
+            add_all<Kind>({narrow_row(p, 1), wide_row(q, 0) + 1, n, 1, n, tile.stride, block.rows, n, found.backward(p, q) + kw + 1, kw},
+                          kh - 1, kw - 1);
         }
+        for (std::ptrdiff_t t = 0; t < targets.count; ++t) add_forward(target_row(t, 0), q, found.cross(t, q));
     }
     for (std::ptrdiff_t r = 0; r < block.rows; ++r) {
-        const auto add = [&](const Number* row, const Number* other, Sum& sum) { add_products<Kind, 1, 1>(&row, other, 1, n, &sum, 1); };
+        const auto add = [&](const Number* row, const Number* other, Sum& sum) { add_products<Kind, 1, 1>({row, other, 0, 0, 0, 0, 1, n, &sum, 0}); };
         for (std::ptrdiff_t p = 0; p < planes; ++p) add(narrow_row(p, r), ones, found.of_plane(p));
         for (std::ptrdiff_t t = 0; t < targets.count; ++t) {
             add(target_row(t, r), ones, found.of_target(t));
@@ -427,7 +442,7 @@ class Lines {
             }
             for (std::ptrdiff_t j = 0; j < m; ++j) {
                 __builtin_memset(found, 0, std::size_t(m * shifts) * sizeof found[0]);
-                add_shifts<Kind>([&](std::ptrdiff_t i) { return exact + i * part; }, 0, m, wide + j * stride, n, shifts, found, shifts);
+                add_all<Kind>({exact, wide + j * stride, part, 1, 0, 0, 1, n, found, shifts}, m, shifts);
                 for (std::ptrdiff_t i = 0; i < m; ++i) {
                     for (std::ptrdiff_t s = 0; s < shifts; ++s) {
                         products[(i * m + j) * shifts + s] += sign * total<Kind>(found[i * shifts + s]);
@@ -695,21 +710,16 @@ static void add_patches(const Pair& pair, const Area& area, const Chosen& chosen
             for (std::ptrdiff_t j = 0; j < n; ++j) weights[j] = j < count ? weight_of[at_y[j]] : 0;
         }
         const auto multiply = [&](std::ptrdiff_t row, std::ptrdiff_t rows, std::ptrdiff_t column, std::ptrdiff_t end) {
-            const Number* p[lag_rows];
-            for (std::ptrdiff_t i = 0; i < rows; ++i) {
-                p[i] = z + (row + i) * apart;
-                if (!by_weight) continue;
-                for (std::ptrdiff_t j = 0; j < n; ++j) weighted[i * apart + j] = Number(double(p[i][j]) * weights[j]);
-                p[i] = weighted + i * apart;
+            const Number* p = z + row * apart;
+            if (by_weight) {
+                for (std::ptrdiff_t i = 0; i < rows; ++i) {
+                    for (std::ptrdiff_t j = 0; j < n; ++j) weighted[i * apart + j] = Number(double(p[i * apart + j]) * weights[j]);
+                }
+                p = weighted;
             }
             in_parts(end - column, lag_shifts, [&](std::ptrdiff_t c, std::ptrdiff_t columns) {
                 typename Kind::Sum sums[lag_rows * lag_shifts] = {};
-                const Number* const q = z + (column + c) * apart;
-                switch (rows) {
-                    case 1: add_products_of<Kind, 1>(p, q, apart, n, columns, sums, lag_shifts); break;
-                    case 2: add_products_of<Kind, 2>(p, q, apart, n, columns, sums, lag_shifts); break;
-                    default: add_products_of<Kind, lag_rows>(p, q, apart, n, columns, sums, lag_shifts);
-                }
+                add_part<Kind>({p, z + (column + c) * apart, apart, apart, 0, 0, 1, n, sums, lag_shifts}, rows, columns);
                 for (std::ptrdiff_t i = 0; i < rows; ++i) {
                     for (std::ptrdiff_t j = 0; j < columns; ++j) {
                         gram[(row + i) * order + column + c + j] += total<Kind>(sums[i * lag_shifts + j]);

@@ -15,17 +15,18 @@ namespace CORR2D_ISA {
 // broadcast weight must fit the register file: 32 registers on AVX-512 and NEON, 16 on SSE2 and AVX2.
 #if defined(__AVX512F__)
 static constexpr std::ptrdiff_t vector_bytes = 64;
-static constexpr int tile_rows = 6, tile_vectors = 4;
+static constexpr bool many_registers = true;
 #elif defined(__AVX2__)
 static constexpr std::ptrdiff_t vector_bytes = 32;
-static constexpr int tile_rows = 6, tile_vectors = 2;
+static constexpr bool many_registers = false;
 #elif defined(__aarch64__)
 static constexpr std::ptrdiff_t vector_bytes = 16;
-static constexpr int tile_rows = 6, tile_vectors = 4;
+static constexpr bool many_registers = true;
 #else
 static constexpr std::ptrdiff_t vector_bytes = 16;
-static constexpr int tile_rows = 6, tile_vectors = 2;
+static constexpr bool many_registers = false;
 #endif
+static constexpr int tile_rows = 6, tile_vectors = many_registers ? 4 : 2;
 
 template <class T>
 struct VectorOf {
@@ -52,9 +53,8 @@ static inline Vec<T> load(const T* p) {
 
 // A loaded vector that stays in its register. GCC would else load it again for each of two or three sums, as an operand of their
 // multiply-adds; most such loads cross a cache line, and take twice as long as the multiply-add.
-template <class T>
-static CORR2D_INLINE Vec<T> load_once(const T* p) {
-    Vec<T> a = load(p);
+template <class Vector>
+static CORR2D_INLINE Vector keep(Vector a) {
 #if defined(__AVX512F__)
     asm("" : "+v"(a));
 #elif defined(__SSE2__)
@@ -63,6 +63,10 @@ static CORR2D_INLINE Vec<T> load_once(const T* p) {
     asm("" : "+w"(a));
 #endif
     return a;
+}
+template <class T>
+static CORR2D_INLINE Vec<T> load_once(const T* p) {
+    return keep(load(p));
 }
 
 template <class T>

@@ -43,11 +43,11 @@ struct Whole {
     // The sums of two neighbouring products each: one instruction on x86.
     static CORR2D_INLINE Sum multiply_pairs(Factor p, Factor q) {
 #if defined(__AVX512BW__)
-        return Sum(__builtin_ia32_pmaddwd512_mask(Words(p), Words(q), Sum{}, 0xffff));
+        return Sum(_mm512_madd_epi16(__m512i(p), __m512i(q)));
 #elif defined(__AVX2__)
-        return Sum(__builtin_ia32_pmaddwd256(p, q));
+        return Sum(_mm256_madd_epi16(__m256i(p), __m256i(q)));
 #elif defined(__SSE2__)
-        return Sum(__builtin_ia32_pmaddwd128(p, q));
+        return Sum(_mm_madd_epi16(__m128i(p), __m128i(q)));
 #else
         Sum a, b, c, d;  // the even and the odd ones, widened by shifts
         __builtin_memcpy(&a, &p, sizeof a);
@@ -59,11 +59,6 @@ struct Whole {
         return a * b + c * d;
 #endif
     }
-
-  private:
-#if defined(__AVX512BW__)
-    typedef Number Words __attribute__((vector_size(64)));
-#endif
 };
 
 template <class Kind>

@@ -97,7 +97,7 @@ struct Seen {
             total += sum[i];
             squares += square[i];
         }
-        whole = whole && !any<double>(broken);
+        whole = whole && !any(broken);
     }
 };
 

@@ -56,10 +56,10 @@ static inline S fetch(const char* p) {  // p need not be aligned
 
 // Pixels that lie `stride` bytes apart. Neighbours, and neighbours of one colour or phase, have loops that vectorise.
 template <class S, bool swapped, int apart, class T>
-static void read_apart(const char* from, std::ptrdiff_t stride, T* to, std::ptrdiff_t n) {
+static void read_apart(const char* __restrict from, std::ptrdiff_t stride, T* __restrict to, std::ptrdiff_t n) {
     if constexpr (apart > 0) stride = apart * std::ptrdiff_t(sizeof(S));
     // A number that the compiler knows becomes vectors without a tail: the last ones are read twice.
-    constexpr std::ptrdiff_t some = 32;
+    constexpr std::ptrdiff_t some = vector_bytes;
     const auto read = [&](std::ptrdiff_t first, std::ptrdiff_t count) {
         for (std::ptrdiff_t i = first; i < first + count; ++i) to[i] = T(widen(fetch<S, swapped>(from + i * stride)));
     };
@@ -117,12 +117,20 @@ static inline D saturated(T a) {
 template <class T>
 static constexpr T large = sizeof(T) == 4 ? T(0x1.8p23) : T(0x1.8p52);
 
-template <class T>
-static inline bool any(Mask<T> mask) {
-    std::uint64_t words[sizeof mask / 8], all = 0;
-    __builtin_memcpy(words, &mask, sizeof words);
-    for (const std::uint64_t word : words) all |= word;
-    return all != 0;
+// Of results first, first + 1, … those near a tie. Out of line, so that the loop of write_vectors() keeps its registers.
+template <class T, class D>
+[[gnu::noinline]] static void mend(const T* from, char* to, std::ptrdiff_t first, T far_squared, const NearTies<T>& ties) {
+    constexpr std::ptrdiff_t some = 4 * lanes<T>;
+    T off_squared[some];
+    for (std::ptrdiff_t j = 0; j < some; ++j) {
+        const T off = from[first + j] - round_half_even(from[first + j]);
+        off_squared[j] = off * off;
+    }
+    for (std::ptrdiff_t j = 0; j < some; ++j) {
+        if (!(off_squared[j] >= far_squared)) continue;
+        const D d = saturated<double, D>(round_half_even(ties.exact(ties.run, first + j)));
+        __builtin_memcpy(to + (first + j) * std::ptrdiff_t(sizeof d), &d, sizeof d);
+    }
 }
 
 // All of n neighbours, if they fill vectors; gives the number written.
@@ -133,36 +141,25 @@ static std::ptrdiff_t write_vectors(const T* from, char* to, std::ptrdiff_t n, c
     if (n < some) return 0;
     const double far = 0.5 - ties.within;
     const T far_squared = T(far * far * (1 - 4e-7));  // rounded, it must not be larger
-    Mask<T> nans{};
+    Vec<T> sum{};                                     // NaN if one of them is
     for (std::ptrdiff_t next = 0; next < n; next += some) {
         const std::ptrdiff_t i = min(next, n - some);  // the last ones are written twice
         Lane<T> bits[some];
-        Mask<T> near[4], any_near{};
+        Vec<T> farthest{};
         for (std::ptrdiff_t v = 0; v < 4; ++v) {
             Vec<T> a = load(from + i + v * lanes<T>);
-            nans |= a != a;
-            a = a > lowest ? a : Vec<T>{} + lowest;
-            a = a < highest ? a : Vec<T>{} + highest;
-            const Vec<T> rounded = a + large<T>;
-            if constexpr (mends) {
-                const Vec<T> off = a - (rounded - large<T>);
-                near[v] = off * off >= far_squared;
-                any_near |= near[v];
-            }
+            a = lesser(Vec<T>{} + highest, greater(Vec<T>{} + lowest, a));
+            sum += a;
+            const Vec<T> rounded = a + large<T>, off = a - (rounded - large<T>);
+            if (mends) farthest = greater(farthest, off * off);
             __builtin_memcpy(bits + v * lanes<T>, &rounded, sizeof rounded);
         }
         D whole[some];
         for (std::ptrdiff_t j = 0; j < some; ++j) whole[j] = D(bits[j]);  // vectorises, unlike __builtin_convertvector
-        if (mends && any<T>(any_near)) {
-            Lane<T> is_near[some];
-            __builtin_memcpy(is_near, near, sizeof near);
-            for (std::ptrdiff_t j = 0; j < some; ++j) {
-                if (is_near[j]) whole[j] = saturated<double, D>(round_half_even(ties.exact(ties.run, i + j)));
-            }
-        }
         __builtin_memcpy(to + i * std::ptrdiff_t(sizeof(D)), whole, sizeof whole);
+        if (mends && any(farthest >= far_squared)) mend<T, D>(from, to, i, far_squared, ties);
     }
-    met_nan |= any<T>(nans);
+    met_nan |= any(sum != sum);
     return n;
 }
 

@@ -4,6 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
 
 namespace corr2d {
 namespace CORR2D_ISA {
@@ -73,6 +76,46 @@ template <class T>
 static inline void store(T* p, Vec<T> a) {
     __builtin_memcpy(p, &a, sizeof a);
 }
+
+// Whether a lane of a comparison holds.
+template <class M>
+static CORR2D_INLINE bool any(M mask) {
+#if defined(__AVX512F__)
+    return _mm512_test_epi64_mask(__m512i(mask), __m512i(mask)) != 0;
+#elif defined(__AVX2__)
+    return _mm256_testz_si256(__m256i(mask), __m256i(mask)) == 0;
+#elif defined(__SSE2__)
+    return _mm_movemask_epi8(__m128i(mask)) != 0;
+#else
+    std::uint64_t words[sizeof mask / 8], all = 0;
+    __builtin_memcpy(words, &mask, sizeof words);
+    for (const std::uint64_t word : words) all |= word;
+    return all != 0;
+#endif
+}
+
+// The greater and the lesser of each lane, b where one of them is NaN: one instruction on x86, which `a > b ? a : b` is not.
+#if defined(__AVX512F__)
+static CORR2D_INLINE Vec<float> greater(Vec<float> a, Vec<float> b) { return _mm512_maskz_max_ps(-1, a, b); }
+static CORR2D_INLINE Vec<float> lesser(Vec<float> a, Vec<float> b) { return _mm512_maskz_min_ps(-1, a, b); }
+static CORR2D_INLINE Vec<double> greater(Vec<double> a, Vec<double> b) { return _mm512_maskz_max_pd(-1, a, b); }
+static CORR2D_INLINE Vec<double> lesser(Vec<double> a, Vec<double> b) { return _mm512_maskz_min_pd(-1, a, b); }
+#elif defined(__AVX2__)
+static CORR2D_INLINE Vec<float> greater(Vec<float> a, Vec<float> b) { return _mm256_max_ps(a, b); }
+static CORR2D_INLINE Vec<float> lesser(Vec<float> a, Vec<float> b) { return _mm256_min_ps(a, b); }
+static CORR2D_INLINE Vec<double> greater(Vec<double> a, Vec<double> b) { return _mm256_max_pd(a, b); }
+static CORR2D_INLINE Vec<double> lesser(Vec<double> a, Vec<double> b) { return _mm256_min_pd(a, b); }
+#elif defined(__SSE2__)
+static CORR2D_INLINE Vec<float> greater(Vec<float> a, Vec<float> b) { return _mm_max_ps(a, b); }
+static CORR2D_INLINE Vec<float> lesser(Vec<float> a, Vec<float> b) { return _mm_min_ps(a, b); }
+static CORR2D_INLINE Vec<double> greater(Vec<double> a, Vec<double> b) { return _mm_max_pd(a, b); }
+static CORR2D_INLINE Vec<double> lesser(Vec<double> a, Vec<double> b) { return _mm_min_pd(a, b); }
+#else
+template <class V>
+static CORR2D_INLINE V greater(V a, V b) { return a > b ? a : b; }
+template <class V>
+static CORR2D_INLINE V lesser(V a, V b) { return a < b ? a : b; }
+#endif
 
 // Not std::min and its kind: an inline function of the library, compiled here for AVX-512, could be the copy that the
 // linker keeps for everyone.

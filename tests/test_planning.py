@@ -60,6 +60,17 @@ def test_the_cheapest_is_taken():
         assert found.sums == F4
 
 
+@pytest.mark.usefixtures("known_costs")
+def test_integers_are_separable_where_floats_are_direct_for_the_digits():
+    picture, kernel = np.zeros((2048, 2048), "u1"), gaussian(7, 1)
+    floats, integers = plan(picture, kernel), plan(picture, kernel, dtype="u1")
+    assert floats.milliseconds["direct"] == integers.milliseconds["direct"]
+    assert floats.algorithm == "direct"
+    assert "nothing else would be clearly faster, and direct has the last digits right" in str(floats)
+    assert integers.algorithm == "separable"
+    assert "the fastest of 3" in str(integers)
+
+
 @pytest.mark.parametrize(
     ("kernel", "algorithm"),
     [

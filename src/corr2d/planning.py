@@ -40,8 +40,8 @@ _MEMORY = 64 << 20
 _KEPT, _AT_HAND = 16 << 20, 8 << 20
 _SEEN_TWICE = 1.25  # squares of pixels, where kernels are cut: at the edges of units
 _SMALL_TILE = 256  # whatever the number of threads
-_CLEARLY = 1.25  # times as fast, to be preferred to direct
-_NEAR = "nothing else would be clearly faster, and direct has the last digits right."
+_CLEARLY = 1.25  # times as fast, to be preferred to what has the last digits right
+_NEAR = "nothing else would be clearly faster, and {} has the last digits right."
 # Multiply-adds below which direct is taken unasked: looking costs more.
 _WORTH_A_LOOK = 50_000
 # Products of spectra are off by up to 3e-6 of the largest result: an integer by at most one level.
@@ -176,20 +176,23 @@ def choose(
     job = _Job(shape, weights, stride, dilation)
     cost = {"direct": job.direct_cost(direct.dtype)}
     tile, cost["fft"] = job.best_tile(fft)
+    # Integers are rounded as the exact sum is, whether direct or separable.
+    worth = {"direct": 1.0, "separable": _CLEARLY if out.kind == "f" else 1.0, "fft": _CLEARLY}
     one_term = job.separable_cost(1, SINGLE if direct.dtype == SINGLE else DOUBLE)
-    if algorithm == "auto" and cost["direct"] < _CLEARLY * min(cost["fft"], one_term):
+    least = min(worth["separable"] * one_term, worth["fft"] * cost["fft"])
+    if algorithm == "auto" and cost["direct"] < least:
         # Said before the kernel is taken apart, which takes as long as filtering a small picture.
         milliseconds = {name: ns / 1e6 for name, ns in cost.items()}
-        return Plan("direct", _NEAR, direct.dtype, milliseconds, near_tie=direct.near_tie)
+        return Plan("direct", _NEAR.format("direct"), direct.dtype, milliseconds, near_tie=direct.near_tie)
     most = 1 << 30 if algorithm == "separable" else _MOST_TERMS
     factors, separable = _separable(weights, direct, most, largest if out.kind != "f" else None, bias)
     if factors is not None:
         cost["separable"] = job.separable_cost(factors.rows.shape[-2], separable.dtype)
     milliseconds = {name: cost[name] / 1e6 for name in ALGORITHMS if name in cost}
     if algorithm == "auto":
-        chosen, reason = min(cost, key=lambda name: cost[name]), f"the fastest of {len(cost)} that can do it."
-        if chosen != "direct" and cost["direct"] < _CLEARLY * cost[chosen]:
-            chosen, reason = "direct", _NEAR
+        chosen, fastest = min(cost, key=lambda name: worth[name] * cost[name]), min(cost.values())
+        of_all = f"the fastest of {len(cost)} that can do it."
+        reason = of_all if cost[chosen] == fastest else _NEAR.format(chosen)
     else:
         chosen, reason = algorithm, "as asked."
     sums = {"direct": direct, "separable": separable, "fft": Sums(fft)}[chosen]

@@ -551,3 +551,30 @@ def test_a_nan_at_an_integer_result_is_found_in_any_strip_and_thread():
         for threads in (1, 3):
             with pytest.raises(ValueError, match="leads to NaN"):
                 corr2d(image, KERNEL, padding="same", dtype="i2", threads=threads)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ({"stride": 1}, {"stride": True}),
+        ({"stride": (1, 1)}, {"stride": (True, 1)}),
+        ({"dilation": 2}, {"dilation": 2.0}),
+        ({"padding": (1, 1, 1, 1)}, {"padding": (1.0, 1, 1, 1)}),
+        ({"padding": 0}, {"padding": False}),
+        ({"dtype": "f4"}, {"dtype": ["f4"]}),
+    ],
+    ids=str,
+)
+def test_what_equals_an_option_kept_from_a_call_before_is_still_refused(right, wrong):
+    image, kernel = random_image((6, 8)), np.array([[1.0, -1.0]])
+    corr2d(image, kernel, **right)
+    with pytest.raises(TypeError, match=next(iter(wrong))):
+        corr2d(image, kernel, **wrong)
+
+
+def test_a_kernel_changed_in_place_counts_from_then_on():
+    image, kernel = random_image((6, 8)), np.array([[1.0, -1.0]])
+    before = corr2d(image, kernel)
+    kernel *= 2
+    np.testing.assert_array_equal(corr2d(image, kernel), 2 * before)
+    assert corr2d(image, kernel, padding=[1, 1, 1, 1]).shape == (8, 9)  # a list, which is not kept

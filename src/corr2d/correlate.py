@@ -43,6 +43,7 @@ _TILE_ROWS = 6  # of engine/vec.hpp: bands of whole register tiles
 _LEAST_STRIP = 64  # columns: the widest register tile
 # Correlations kept prepared, of kernels up to so many weights: some megabytes at most.
 _KEPT, _MOST_KEPT = 64, 4096
+_TOO_WIDE = "`image` has integers beyond 2**53, which are rounded to float64."
 
 
 def corr2d(
@@ -134,22 +135,25 @@ def corr2d(
             image, kernel, padding=padding, mode=mode, cval=cval, stride=stride, dilation=dilation,
             channel_axis=channel_axis, dtype=dtype, out=out, threads=threads, algorithm=algorithm,
         )  # fmt: skip
-    pixels, weights = as_image(image), as_weights(kernel, mixing=True)
-    gaps = resolve_steps(dilation, "dilation")
-    return correlate(
-        pixels,
-        weights,
-        resolve_padding(padding, weights.shape[-2:], gaps),
-        stride=resolve_steps(stride, "stride"),
-        dilation=gaps,
-        border=resolve_mode(mode, cval, padding),
-        cval=cval,
-        channel_axis=channel_axis,
-        dtype=dtype,
-        out=out,
-        threads=threads,
-        algorithm=algorithm,
-    )
+    pixels = as_image(image)
+    small = type(kernel) is np.ndarray and kernel.dtype.kind in "biuf" and 0 < kernel.size <= _MOST_KEPT
+    weights: NDArray[Any] = kernel if small else as_weights(kernel, mixing=True)  # type: ignore[assignment]
+    asked: tuple[Any, ...] = (
+        pixels.shape, pixels.dtype, dtype if out is None else _out_dtype(out, dtype),
+        padding, mode, cval, stride, dilation, channel_axis, algorithm,
+    )  # fmt: skip
+    job = None
+    # (1, 1) and (True, 1) would be the same to a dictionary, and one of them is refused.
+    if small and type(padding) is not tuple and type(stride) is int and type(dilation) is int:
+        try:
+            job = _kept(weights.tobytes(), weights.dtype, weights.shape, *asked)
+        except TypeError:  # what is wrong, or cannot be kept
+            job = None
+    if job is None:
+        job = _resolve(weights, *asked)
+    if job.is_wide and exceeds_float64(pixels):
+        warn(_TOO_WIDE, stacklevel=2)
+    return _fill(job, pixels, weights, channel_axis, out, threads)
 
 
 def correlate(
@@ -169,45 +173,24 @@ def correlate(
     algorithm: str = "auto",
 ) -> NDArray[Any]:
     """Do what `corr2d` promises, and add `bias`, on arrays and options already resolved."""
-    planes, batch = planes_and_batch(image, weights, channel_axis)
-    if exceeds_float64(image):
-        warn("`image` has integers beyond 2**53, which are rounded to float64.", stacklevel=3)
-    check_algorithm(algorithm)
     out_dtype = result_dtype(image.dtype, dtype) if out is None else _out_dtype(out, dtype)
     prepare = _prepare if weights.size <= _MOST_KEPT else _prepare.__wrapped__
     job = prepare(
-        weights.tobytes(), weights.shape, planes.shape, image.dtype, out_dtype,
-        pads, stride, dilation, border, cval, bias, algorithm,
+        weights.tobytes(), weights.shape, image.shape, image.dtype, out_dtype,
+        pads, stride, dilation, border, cval, bias, channel_axis, algorithm,
     )  # fmt: skip
-    # The result has the colours where the image has them; `planes` in front, or before rows and columns.
-    shape = job.shape
-    front = 0 if weights.ndim == 2 else len(batch) - 1
-    axis = front if channel_axis is None else channel_axis % image.ndim
-    if axis != front:
-        sizes = list(shape)
-        sizes.insert(axis, sizes.pop(front))
-        shape = tuple(sizes)
-    result = np.empty(shape, out_dtype) if out is None else out
-    if out is not None:
-        _check_out(out, shape, out_dtype)
-        if np.may_share_memory(out, image) or np.may_share_memory(out, weights):
-            result = np.empty(shape, out_dtype)
-    target = result if axis == front else np.moveaxis(result, axis, front)
-    if job.fill(target, planes, threads):
-        raise ValueError(
-            f"`image` leads to NaN, which dtype={out_dtype.name} cannot hold. "
-            f"Replace the NaN first, or ask for a float dtype."
-        )
-    if out is not None and result is not out:
-        out[...] = result
-        return out
-    return result
+    if job.is_wide and exceeds_float64(image):
+        warn(_TOO_WIDE, stacklevel=3)
+    return _fill(job, image, weights, channel_axis, out, threads)
 
 
 class _Prepared(NamedTuple):
     """All of a correlation but the pixels."""
 
     shape: tuple[int, ...]  # of the result
+    dtype: np.dtype[Any]
+    axes: tuple[int, int]  # where the result has its colours, and where the engine has them
+    is_wide: bool  # pixels may not fit float64
     work: int  # multiply-adds, about
     least: int  # units of a band of rows
     parts: Sequence[tuple[tuple[EllipsisType | slice, ...], _engine.Correlation]]  # results, what fills them
@@ -222,8 +205,67 @@ class _Prepared(NamedTuple):
             bands = -(-bands // max(len(self.parts), 1))
         met_nan = False
         for results, correlation in self.parts:
-            met_nan |= correlation.run(image, out[results], threads, bands, self.least)
+            part = out[results] if len(self.parts) > 1 else out
+            met_nan |= correlation.run(image, part, threads, bands, self.least)
         return met_nan
+
+
+def _fill(
+    job: _Prepared,
+    image: NDArray[np.generic],
+    weights: NDArray[np.generic],
+    channel_axis: int | None,
+    out: NDArray[Any] | None,
+    threads: int | None,
+) -> NDArray[Any]:
+    result = np.empty(job.shape, job.dtype) if out is None else out
+    if out is not None:
+        _check_out(out, job.shape, job.dtype)
+        if np.may_share_memory(out, image) or np.may_share_memory(out, weights):
+            result = np.empty(job.shape, job.dtype)
+    planes, target = image, result
+    if channel_axis is not None:
+        planes, _ = planes_and_batch(image, weights, channel_axis)
+        target = np.moveaxis(result, *job.axes)
+    if job.fill(target, planes, threads):
+        raise ValueError(
+            f"`image` leads to NaN, which dtype={job.dtype.name} cannot hold. "
+            f"Replace the NaN first, or ask for a float dtype."
+        )
+    if out is not None and result is not out:
+        out[...] = result
+        return out
+    return result
+
+
+def _resolve(
+    given: NDArray[Any],
+    image_shape: tuple[int, ...],
+    image_dtype: np.dtype[Any],
+    dtype: DTypeLike | None,
+    padding: Padding,
+    mode: Mode,
+    cval: float,
+    stride: int | tuple[int, int],
+    dilation: int | tuple[int, int],
+    channel_axis: int | None,
+    algorithm: str,
+) -> _Prepared:
+    """Check what `corr2d` is asked for, and prepare it."""
+    weights, gaps = as_weights(given, mixing=True), resolve_steps(dilation, "dilation")
+    prepare = _prepare if weights.size <= _MOST_KEPT else _prepare.__wrapped__
+    return prepare(
+        weights.tobytes(), weights.shape, image_shape, image_dtype, result_dtype(image_dtype, dtype),
+        resolve_padding(padding, weights.shape[-2:], gaps), resolve_steps(stride, "stride"), gaps,
+        resolve_mode(mode, cval, padding), cval, 0.0, channel_axis, algorithm,
+    )  # fmt: skip
+
+
+# Prepared ones are kept: pictures come in series, and a small one takes less than this. So are those that
+# have only been asked for, since to check takes as long.
+@lru_cache(_KEPT, typed=True)  # 1 is a stride, and True is none
+def _kept(weight_bytes: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], *asked: Any) -> _Prepared:
+    return _resolve(np.frombuffer(weight_bytes, dtype).reshape(shape), *asked)
 
 
 @lru_cache(_KEPT)
@@ -239,15 +281,18 @@ def _prepare(
     border: int,
     cval: float,
     bias: float,
+    channel_axis: int | None,
     algorithm: str,
 ) -> _Prepared:
-    """Check, plan and prepare. It is kept: pictures come in series, and a small one takes less than this."""
+    """Plan and prepare."""
     weights = np.frombuffer(weight_bytes).reshape(weights_shape)
-    h, w = image_shape[-2:]
+    picture = np.broadcast_to(np.empty((), image_dtype), image_shape)  # its shape alone counts
+    planes, batch = planes_and_batch(picture, weights, channel_axis)
+    check_algorithm(algorithm)
+    h, w = planes.shape[-2:]
     kh, kw = weights_shape[-2:]
     rows, columns = result_shape((h, w), (kh, kw), pads, stride, dilation)
     _check_fit(image_shape, (h, w), reach((kh, kw), dilation), (rows, columns), stride)
-    batch = image_shape[:-2] if weights.ndim == 2 else (*image_shape[:-3], weights_shape[0])
     shape = (*batch, rows, columns)
     plan = choose(
         shape, image_dtype, weights, out_dtype,
@@ -274,7 +319,15 @@ def _prepare(
         )
         for phase, every, x in strips
     ]  # fmt: skip
-    return _Prepared(shape, prod(shape) * pixel_work, least, parts)
+    # The result has its colours where the image has them; `planes` in front, or before rows and columns.
+    front = 0 if weights.ndim == 2 else len(batch) - 1
+    axis = front if channel_axis is None else channel_axis % len(image_shape)
+    of_result = list(shape)
+    of_result.insert(axis, of_result.pop(front))
+    is_wide = image_dtype.kind in "iu" and image_dtype.itemsize == 8
+    return _Prepared(
+        tuple(of_result), out_dtype, (axis, front), is_wide, prod(shape) * pixel_work, least, parts
+    )
 
 
 def _check_fit(

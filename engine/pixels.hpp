@@ -86,7 +86,7 @@ struct NearTies {
     double (*exact)(const void* run, std::ptrdiff_t i);
 };
 
-// Writes n values and says whether a NaN met an integer pixel (it becomes 0).
+// Writes n values and says whether a NaN met an integer pixel, which is then of no account.
 template <class T>
 using WriteRun = bool (*)(const T* from, char* to, std::ptrdiff_t stride, std::ptrdiff_t n, const NearTies<T>& ties);
 

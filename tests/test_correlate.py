@@ -572,6 +572,15 @@ def test_what_equals_an_option_kept_from_a_call_before_is_still_refused(right, w
         corr2d(image, kernel, **wrong)
 
 
+@pytest.mark.parametrize(
+    "options", [{"algorithm": ["fft"]}, {"channel_axis": [0]}, {"mode": ["wrap"]}], ids=str
+)
+def test_a_list_in_place_of_an_option_is_named(options):
+    for size in (2, 70):  # kept, and too large for it
+        with pytest.raises(TypeError, match=f"`{next(iter(options))}` must be"):
+            corr2d(random_image((3, 80, 80)), np.ones((size, size)), padding="same", **options)
+
+
 def test_a_kernel_changed_in_place_counts_from_then_on():
     image, kernel = random_image((6, 8)), np.array([[1.0, -1.0]])
     before = corr2d(image, kernel)

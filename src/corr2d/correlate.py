@@ -1,7 +1,7 @@
 """corr2d: slide a kernel over pictures and sum the products."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from math import prod
 from types import EllipsisType
@@ -27,13 +27,14 @@ from .borders import (
 from .dtypes import (
     DOUBLE,
     as_image,
+    as_real_array,
     as_weights,
     exceeds_float64,
     planes_and_batch,
     result_dtype,
 )
 from .phases import phases
-from .planning import ALGORITHMS, Algorithm, check_algorithm, choose
+from .planning import ALGORITHMS, Algorithm, choose
 from .threads import resolve_threads
 
 # Multiply-adds of a band: short enough for Ctrl-C (2e8 take 2 to 10 ms), and worth handing out.
@@ -135,16 +136,15 @@ def corr2d(
             image, kernel, padding=padding, mode=mode, cval=cval, stride=stride, dilation=dilation,
             channel_axis=channel_axis, dtype=dtype, out=out, threads=threads, algorithm=algorithm,
         )  # fmt: skip
-    pixels = as_image(image)
-    small = type(kernel) is np.ndarray and kernel.dtype.kind in "biuf" and 0 < kernel.size <= _MOST_KEPT
-    weights: NDArray[Any] = kernel if small else as_weights(kernel, mixing=True)  # type: ignore[assignment]
+    pixels, weights = as_image(image), as_real_array(kernel, "kernel")
     asked: tuple[Any, ...] = (
         pixels.shape, pixels.dtype, dtype if out is None else _out_dtype(out, dtype),
         padding, mode, cval, stride, dilation, channel_axis, algorithm,
     )  # fmt: skip
     job = None
     # (1, 1) and (True, 1) would be the same to a dictionary, and one of them is refused.
-    if small and type(padding) is not tuple and type(stride) is int and type(dilation) is int:
+    by_itself = type(padding) is not tuple and type(stride) is int and type(dilation) is int
+    if by_itself and 0 < weights.size <= _MOST_KEPT:
         try:
             job = _kept(weights.tobytes(), weights.dtype, weights.shape, *asked)
         except TypeError:  # what is wrong, or cannot be kept
@@ -174,9 +174,8 @@ def correlate(
 ) -> NDArray[Any]:
     """Do what `corr2d` promises, and add `bias`, on arrays and options already resolved."""
     out_dtype = result_dtype(image.dtype, dtype) if out is None else _out_dtype(out, dtype)
-    prepare = _prepare if weights.size <= _MOST_KEPT else _prepare.__wrapped__
-    job = prepare(
-        weights.tobytes(), weights.shape, image.shape, image.dtype, out_dtype,
+    job = _prepared(
+        weights, image.shape, image.dtype, out_dtype,
         pads, stride, dilation, border, cval, bias, channel_axis, algorithm,
     )  # fmt: skip
     if job.is_wide and exceeds_float64(image):
@@ -253,9 +252,8 @@ def _resolve(
 ) -> _Prepared:
     """Check what `corr2d` is asked for, and prepare it."""
     weights, gaps = as_weights(given, mixing=True), resolve_steps(dilation, "dilation")
-    prepare = _prepare if weights.size <= _MOST_KEPT else _prepare.__wrapped__
-    return prepare(
-        weights.tobytes(), weights.shape, image_shape, image_dtype, result_dtype(image_dtype, dtype),
+    return _prepared(
+        weights, image_shape, image_dtype, result_dtype(image_dtype, dtype),
         resolve_padding(padding, weights.shape[-2:], gaps), resolve_steps(stride, "stride"), gaps,
         resolve_mode(mode, cval, padding), cval, 0.0, channel_axis, algorithm,
     )  # fmt: skip
@@ -266,6 +264,19 @@ def _resolve(
 @lru_cache(_KEPT, typed=True)  # 1 is a stride, and True is none
 def _kept(weight_bytes: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], *asked: Any) -> _Prepared:
     return _resolve(np.frombuffer(weight_bytes, dtype).reshape(shape), *asked)
+
+
+def _prepared(
+    weights: NDArray[np.float64],
+    image_shape: tuple[int, ...],
+    image_dtype: np.dtype[Any],
+    out_dtype: np.dtype[Any],
+    *options: Any,
+) -> _Prepared:
+    """Prepare, or find what was prepared before. A list, which no option may be, is refused further down."""
+    keeps = weights.size <= _MOST_KEPT and all(isinstance(option, Hashable) for option in options)
+    prepare = _prepare if keeps else _prepare.__wrapped__
+    return prepare(weights.tobytes(), weights.shape, image_shape, image_dtype, out_dtype, *options)
 
 
 @lru_cache(_KEPT)
@@ -288,7 +299,6 @@ def _prepare(
     weights = np.frombuffer(weight_bytes).reshape(weights_shape)
     picture = np.broadcast_to(np.empty((), image_dtype), image_shape)  # its shape alone counts
     planes, batch = planes_and_batch(picture, weights, channel_axis)
-    check_algorithm(algorithm)
     h, w = planes.shape[-2:]
     kh, kw = weights_shape[-2:]
     rows, columns = result_shape((h, w), (kh, kw), pads, stride, dilation)

@@ -2,9 +2,9 @@
 //
 // A tile of T x T pixels gives (T - kh + 1) x (T - kw + 1) results. Two real tiles ride in one complex transform: the kernel
 // is real, so their results come out as the real and the imaginary part. The forward transform is decimation in frequency, the
-// inverse decimation in time, so that no bit reversal is needed in between. Both run down the columns, a cache
-// line of them at a time; for the rows the tile is transposed. Rows are padded, since 2^n of them would fight for
-// the same cache sets.
+// inverse decimation in time, so that no bit reversal is needed in between. Both run down columns, a cache line of them at a time;
+// a cache line's worth of rows is turned into columns where they fit the L1 cache, and there they are transformed, multiplied and transformed
+// back. Rows are padded, since 2^n of them would fight for the same cache sets.
 #pragma once
 #include <utility>
 
@@ -35,26 +35,15 @@ static inline void transpose_registers(Vec<T> (&row)[lanes<T>]) {
     }
 }
 
+// A square of vectors.
 template <class T>
-static void transpose(T* a, std::ptrdiff_t n, std::ptrdiff_t stride) {
-    constexpr std::ptrdiff_t b = lanes<T>;
-    for (std::ptrdiff_t i = 0; i < n; i += b) {
-        for (std::ptrdiff_t j = i; j < n; j += b) {
-            Vec<T> upper[b], lower[b];
+static inline void transpose(const T* from, std::ptrdiff_t from_stride, T* to, std::ptrdiff_t to_stride) {
+    Vec<T> row[lanes<T>];
 #pragma GCC unroll 16
-            for (int r = 0; r < b; ++r) upper[r] = load(a + (i + r) * stride + j);
-            transpose_registers<T>(upper);
-            if (i != j) {
+    for (int r = 0; r < int(lanes<T>); ++r) row[r] = load(from + r * from_stride);
+    transpose_registers<T>(row);
 #pragma GCC unroll 16
-                for (int r = 0; r < b; ++r) lower[r] = load(a + (j + r) * stride + i);
-                transpose_registers<T>(lower);
-#pragma GCC unroll 16
-                for (int r = 0; r < b; ++r) store(a + (i + r) * stride + j, lower[r]);
-            }
-#pragma GCC unroll 16
-            for (int r = 0; r < b; ++r) store(a + (j + r) * stride + i, upper[r]);
-        }
-    }
+    for (int r = 0; r < int(lanes<T>); ++r) store(to + r * to_stride, row[r]);
 }
 
 // cos and sin of 2 pi i / n for i < n.
@@ -84,15 +73,26 @@ static inline Complex<T> operator+(Complex<T> a, Complex<T> b) { return {a.re + 
 template <class T>
 static inline Complex<T> operator-(Complex<T> a, Complex<T> b) { return {a.re - b.re, a.im - b.im}; }
 template <class T>
-static inline Complex<T> times(Complex<T> a, T c, T s) { return {a.re * c - a.im * s, a.re * s + a.im * c}; }
-template <class T>
-static inline Complex<T> times_i(Complex<T> a) { return {-a.im, a.re}; }
+static inline Complex<T> plus_times(Complex<T> a, T b, Complex<T> c) { return {a.re + b * c.re, a.im + b * c.im}; }
+
+// By an angle, clockwise for sign -1: `a` times cosine + sign * i * sine.
+template <class T, int sign>
+static inline Complex<T> turn(Complex<T> a, T cosine, T sine) {
+    if (sign > 0) return {a.re * cosine - a.im * sine, a.im * cosine + a.re * sine};
+    return {a.re * cosine + a.im * sine, a.im * cosine - a.re * sine};
+}
+template <class T, int sign>
+static inline Complex<T> quarter_turn(Complex<T> a) {
+    if (sign > 0) return {-a.im, a.re};
+    return {a.im, -a.re};
+}
 
 // Columns of one cache line: n rows of `width` numbers, real and imaginary parts apart.
 template <class T>
 struct Columns {
     T *re, *im;
     std::ptrdiff_t stride;
+    Columns from(std::ptrdiff_t row) const { return {re + row * stride, im + row * stride, stride}; }
     Complex<T> get(std::ptrdiff_t row, std::ptrdiff_t c) const { return {load(re + row * stride + c), load(im + row * stride + c)}; }
     void put(std::ptrdiff_t row, std::ptrdiff_t c, Complex<T> a) const {
         store(re + row * stride + c, a.re);
@@ -103,79 +103,189 @@ struct Columns {
 template <class T>
 static constexpr std::ptrdiff_t line = 64 / sizeof(T) < lanes<T> ? lanes<T> : 64 / sizeof(T);
 
-// sign -1: forward, decimation in frequency: natural order in, digit-reversed out. +1: inverse, the other way round, unscaled.
+// Fourier sums of 4 and of 8 numbers, without a factor in front.
 template <class T, int sign>
-static inline void radix4(const Columns<T>& x, const Roots<T>& roots, std::ptrdiff_t n) {
-    const std::ptrdiff_t quarter = n / 4, step = roots.n / n;
-    for (std::ptrdiff_t k = 0; k < quarter; ++k) {
-        const std::ptrdiff_t i1 = k * step, i2 = 2 * i1, i3 = 3 * i1;
-        const T c1 = roots.cosine[i1], c2 = roots.cosine[i2], c3 = roots.cosine[i3];
-        const T s1 = sign * roots.sine[i1], s2 = sign * roots.sine[i2], s3 = sign * roots.sine[i3];
-        for (std::ptrdiff_t row = k; row < roots.n; row += n) {
-#pragma GCC unroll 4
-            for (std::ptrdiff_t c = 0; c < line<T>; c += lanes<T>) {
-                Complex<T> a0 = x.get(row, c), a1 = x.get(row + quarter, c), a2 = x.get(row + 2 * quarter, c),
-                           a3 = x.get(row + 3 * quarter, c);
-                if (sign > 0) {
-                    a1 = times(a1, c1, s1);
-                    a2 = times(a2, c2, s2);
-                    a3 = times(a3, c3, s3);
-                }
-                const Complex<T> even = a0 + a2, odd = a1 + a3, low = a0 - a2;
-                const Complex<T> turned = sign > 0 ? times_i(a1 - a3) : times_i(a3 - a1);
-                Complex<T> b1 = low + turned, b2 = even - odd, b3 = low - turned;
-                if (sign < 0) {
-                    b1 = times(b1, c1, s1);
-                    b2 = times(b2, c2, s2);
-                    b3 = times(b3, c3, s3);
-                }
-                x.put(row, c, even + odd);
-                x.put(row + quarter, c, b1);
-                x.put(row + 2 * quarter, c, b2);
-                x.put(row + 3 * quarter, c, b3);
-            }
-        }
-    }
+static CORR2D_INLINE void butterfly(Complex<T> (&a)[4]) {
+    const Complex<T> even = a[0] + a[2], odd = a[1] + a[3], low = a[0] - a[2], turned = quarter_turn<T, sign>(a[1] - a[3]);
+    a[0] = even + odd;
+    a[1] = low + turned;
+    a[2] = even - odd;
+    a[3] = low - turned;
 }
-template <class T>
-static inline void radix2(const Columns<T>& x, const Roots<T>& roots) {  // the last step of an odd power of two: no factors
-    for (std::ptrdiff_t row = 0; row < roots.n; row += 2) {
+template <class T, int sign>
+static CORR2D_INLINE void butterfly(Complex<T> (&a)[8]) {
+    constexpr T root = T(0.70710678118654752440);
+    Complex<T> even[4] = {a[0] + a[4], a[1] + a[5], a[2] + a[6], a[3] + a[7]};
+    const Complex<T> o0 = a[0] - a[4], o1 = a[1] - a[5], o2 = quarter_turn<T, sign>(a[2] - a[6]), o3 = a[3] - a[7];
+    butterfly<T, sign>(even);
+    // Turned by an eighth and by three, but for the root of a half.
+    const Complex<T> one = o1 + quarter_turn<T, sign>(o1), three = quarter_turn<T, sign>(o3) - o3;
+    const Complex<T> low = o0 + o2, high = o0 - o2, sum = one + three, turned = quarter_turn<T, sign>(one - three);
+    a[0] = even[0];
+    a[1] = plus_times(low, root, sum);
+    a[2] = even[1];
+    a[3] = plus_times(high, root, turned);
+    a[4] = even[2];
+    a[5] = plus_times(low, -root, sum);
+    a[6] = even[3];
+    a[7] = plus_times(high, -root, turned);
+}
+
+// Rows row, row + apart, …; sign -1 turns what the butterfly gives, +1 what it takes.
+template <class T, int sign, int radix, bool turns>
+static CORR2D_INLINE void radix_rows(const Columns<T>& x, std::ptrdiff_t row, std::ptrdiff_t apart, const T (&cosine)[radix],
+                                     const T (&sine)[radix]) {
 #pragma GCC unroll 4
-        for (std::ptrdiff_t c = 0; c < line<T>; c += lanes<T>) {
-            const Complex<T> a = x.get(row, c), b = x.get(row + 1, c);
-            x.put(row, c, a + b);
-            x.put(row + 1, c, a - b);
+    for (std::ptrdiff_t c = 0; c < line<T>; c += lanes<T>) {
+        Complex<T> a[radix];
+#pragma GCC unroll 8
+        for (int i = 0; i < radix; ++i) {
+            a[i] = x.get(row + i * apart, c);
+            if (turns && sign > 0 && i > 0) a[i] = turn<T, 1>(a[i], cosine[i], sine[i]);
+        }
+        butterfly<T, sign>(a);
+#pragma GCC unroll 8
+        for (int i = 0; i < radix; ++i) {
+            if (turns && sign < 0 && i > 0) a[i] = turn<T, -1>(a[i], cosine[i], sine[i]);
+            x.put(row + i * apart, c, a[i]);
         }
     }
 }
 
-template <class T>
-static void forward_columns(const Columns<T>& x, const Roots<T>& roots) {
-    std::ptrdiff_t n = roots.n;
-    for (; n >= 4; n /= 4) radix4<T, -1>(x, roots, n);
-    if (n == 2) radix2(x, roots);
-}
-template <class T>
-static void inverse_columns(const Columns<T>& x, const Roots<T>& roots) {
-    std::ptrdiff_t n = roots.n;
-    while (n >= 4) n /= 4;
-    if (n == 2) radix2(x, roots);
-    for (n = n == 2 ? 8 : 4; n <= roots.n; n *= 4) radix4<T, 1>(x, roots, n);
+// One step of all transforms of n rows among `rows` of them.
+template <class T, int sign, int radix>
+static inline void radix_step(const Columns<T>& x, const Roots<T>& roots, std::ptrdiff_t n, std::ptrdiff_t rows) {
+    const std::ptrdiff_t apart = n / radix, step = roots.n / n;
+    T cosine[radix] = {}, sine[radix] = {};
+    for (std::ptrdiff_t row = 0; row < rows; row += n) radix_rows<T, sign, radix, false>(x, row, apart, cosine, sine);
+    for (std::ptrdiff_t k = 1; k < apart; ++k) {
+        for (int i = 1; i < radix; ++i) {
+            cosine[i] = roots.cosine[i * k * step];
+            sine[i] = roots.sine[i * k * step];
+        }
+        for (std::ptrdiff_t row = k; row < rows; row += n) radix_rows<T, sign, radix, true>(x, row, apart, cosine, sine);
+    }
 }
 
-template <class T, bool forward>
-static void transform(T* re, T* im, std::ptrdiff_t stride, const Roots<T>& roots) {
-    const auto columns = [&] {
+// What a transform of n = 2^m rows is parted by first, if forward, or last: by fours until eights go into the rest. By eight but once where
+// registers are few.
+static inline std::ptrdiff_t radix_of(std::ptrdiff_t n) {
+    constexpr std::ptrdiff_t powers_of_eight = 0111111111;
+    return (many_registers ? (n & powers_of_eight) != 0 : n == 8) ? 8 : 4;
+}
+template <class T, int sign>
+static inline void step_of(const Columns<T>& x, const Roots<T>& roots, std::ptrdiff_t n, std::ptrdiff_t rows) {
+    if (radix_of(n) == 8) radix_step<T, sign, 8>(x, roots, n, rows); else radix_step<T, sign, 4>(x, roots, n, rows);
+}
+
+// Down all of n rows. Forward: natural order in, digit-reversed out; inverse, unscaled: the other way round. Steps go over so many rows as the
+// L1 cache has room for; more of them are first parted, or put together last.
+static constexpr std::ptrdiff_t rows_at_once = 256;
+
+template <class T>
+static void forward_columns(const Columns<T>& x, const Roots<T>& roots, std::ptrdiff_t n) {
+    if (n <= rows_at_once) {
+        for (std::ptrdiff_t rows = n; n > 1; n /= radix_of(n)) step_of<T, -1>(x, roots, n, rows);
+        return;
+    }
+    step_of<T, -1>(x, roots, n, n);
+    const std::ptrdiff_t part = n / radix_of(n);
+    for (std::ptrdiff_t row = 0; row < n; row += part) forward_columns(x.from(row), roots, part);
+}
+template <class T>
+static void inverse_columns(const Columns<T>& x, const Roots<T>& roots, std::ptrdiff_t n) {
+    if (n <= rows_at_once) {
+        std::ptrdiff_t sizes[16], steps = 0;
+        for (std::ptrdiff_t size = n; size > 1; size /= radix_of(size)) sizes[steps++] = size;
+        while (steps > 0) step_of<T, 1>(x, roots, sizes[--steps], n);
+        return;
+    }
+    const std::ptrdiff_t part = n / radix_of(n);
+    for (std::ptrdiff_t row = 0; row < n; row += part) inverse_columns(x.from(row), roots, part);
+    step_of<T, 1>(x, roots, n, n);
+}
+
+// Transforms of squares of n x n numbers, in place. Spectra lie strip by strip: for `line` columns of them, which were rows of the square, n lines
+// are one after the other; then comes what the rows of the square are padded by.
+template <class T>
+class Fourier {
+  public:
+    // `strip` is memory of strip_numbers(n).
+    Fourier(const Roots<T>& roots, T* strip) : roots(roots), strip{strip, strip + roots.n * line<T>, line<T>} {}
+
+    static constexpr std::ptrdiff_t strip_numbers(std::ptrdiff_t n) { return 2 * n * line<T>; }
+
+    void forward(T* re, T* im, std::ptrdiff_t stride) const {
+        columns<true>(re, im, stride);
+        for (std::ptrdiff_t at = 0; at < roots.n * stride; at += line<T> * stride) {
+            take_rows(re + at, im + at, stride);
+            copy(strip.re, re + at);
+            copy(strip.im, im + at);
+        }
+    }
+    void inverse(T* re, T* im, std::ptrdiff_t stride) const {
+        for (std::ptrdiff_t at = 0; at < roots.n * stride; at += line<T> * stride) {
+            copy(re + at, strip.re);
+            copy(im + at, strip.im);
+            put_rows(re + at, im + at, stride);
+        }
+        columns<false>(re, im, stride);
+    }
+    // Both, with change(re, im, at) in between: a strip of the spectrum, and where it would lie.
+    template <class Change>
+    void there_and_back(T* re, T* im, std::ptrdiff_t stride, const Change& change) const {
+        columns<true>(re, im, stride);
+        for (std::ptrdiff_t at = 0; at < roots.n * stride; at += line<T> * stride) {
+            take_rows(re + at, im + at, stride);
+            change(strip.re, strip.im, at);
+            put_rows(re + at, im + at, stride);
+        }
+        columns<false>(re, im, stride);
+    }
+    // Calls visit(at) for all of a spectrum, n numbers at a time.
+    template <class Visit>
+    static void for_runs(std::ptrdiff_t n, std::ptrdiff_t stride, const Visit& visit) {
+        for (std::ptrdiff_t at = 0; at < n * stride; at += line<T> * stride) {
+            for (std::ptrdiff_t run = at; run < at + n * line<T>; run += n) visit(run);
+        }
+    }
+
+  private:
+    template <bool is_forward>
+    void columns(T* re, T* im, std::ptrdiff_t stride) const {
         for (std::ptrdiff_t j = 0; j < roots.n; j += line<T>) {
             const Columns<T> x{re + j, im + j, stride};
-            if (forward) forward_columns(x, roots); else inverse_columns(x, roots);
+            if (is_forward) forward_columns(x, roots, roots.n); else inverse_columns(x, roots, roots.n);
         }
-    };
-    columns();
-    transpose(re, roots.n, stride);
-    transpose(im, roots.n, stride);
-    columns();
-}
+    }
+    void copy(const T* from, T* to) const { __builtin_memcpy(to, from, std::size_t(roots.n * line<T>) * sizeof(T)); }
+    // Rows of the square into the strip, and transforms them; the other way round.
+    void take_rows(const T* re, const T* im, std::ptrdiff_t stride) const {
+        for_blocks([&](std::ptrdiff_t r, std::ptrdiff_t c) {
+            const std::ptrdiff_t from = r * stride + c, to = c * line<T> + r;
+            transpose(re + from, stride, strip.re + to, line<T>);
+            transpose(im + from, stride, strip.im + to, line<T>);
+        });
+        forward_columns(strip, roots, roots.n);
+    }
+    void put_rows(T* re, T* im, std::ptrdiff_t stride) const {
+        inverse_columns(strip, roots, roots.n);
+        for_blocks([&](std::ptrdiff_t r, std::ptrdiff_t c) {
+            const std::ptrdiff_t from = c * line<T> + r, to = r * stride + c;
+            transpose(strip.re + from, line<T>, re + to, stride);
+            transpose(strip.im + from, line<T>, im + to, stride);
+        });
+    }
+    template <class Visit>
+    void for_blocks(const Visit& visit) const {
+        for (std::ptrdiff_t c = 0; c < roots.n; c += lanes<T>) {
+            for (std::ptrdiff_t r = 0; r < line<T>; r += lanes<T>) visit(r, c);
+        }
+    }
+
+    const Roots<T> roots;
+    const Columns<T> strip;
+};
 
 // How one axis is cut. A kernel of up to half a square leaves the other half to results. A longer one is cut into blocks, whose results
 // are added up in the frequency domain; then tiles are as long as blocks, so that the block v of a kernel sees for the tile i
@@ -261,17 +371,20 @@ struct FftShared {
     const BlockSums* sums;
     Roots<T> roots;
     const T* spectra;
+    const T* strip;  // for those who transform the kernels
 
     static std::ptrdiff_t sums_bytes(const Job& job, const FftLayout<T>& layout) {
         return whole_lines(job.channels_out * layout.blocks * std::ptrdiff_t(sizeof(BlockSums)));
     }
     static std::size_t bytes(const Job& job, const FftLayout<T>& layout) {
-        return std::size_t(sums_bytes(job, layout)) + std::size_t(2 * layout.side + 2 * layout.kernels * layout.plane) * sizeof(T);
+        const std::ptrdiff_t strip = Fourier<T>::strip_numbers(layout.side);
+        return std::size_t(sums_bytes(job, layout)) + std::size_t(2 * layout.side + 2 * layout.kernels * layout.plane + strip) * sizeof(T);
     }
     FftShared(const Job& job, const FftLayout<T>& layout, const char* memory)
         : sums(reinterpret_cast<const BlockSums*>(memory)),
           roots{reinterpret_cast<const T*>(memory + sums_bytes(job, layout)), nullptr, layout.side},
-          spectra(roots.cosine + 2 * layout.side) {
+          spectra(roots.cosine + 2 * layout.side),
+          strip(spectra + 2 * layout.kernels * layout.plane) {
         roots.sine = roots.cosine + layout.side;
     }
 };
@@ -309,11 +422,11 @@ static void for_weights(const FftLayout<T>& layout, const Term& term, std::ptrdi
 
 // Puts one block of a kernel, scaled for the inverse transform, into re and transforms it.
 template <class T>
-static void fft_kernel(const FftLayout<T>& layout, const Roots<T>& roots, const Term& term, std::ptrdiff_t v, std::ptrdiff_t u, T* re) {
+static void fft_kernel(const FftLayout<T>& layout, const Fourier<T>& fourier, const Term& term, std::ptrdiff_t v, std::ptrdiff_t u, T* re) {
     const T scale = T(1) / T(layout.side * layout.side);
     __builtin_memset(re, 0, 2 * std::size_t(layout.plane) * sizeof(T));
     for_weights(layout, term, v, u, [&](std::ptrdiff_t i, std::ptrdiff_t j, T weight) { re[i * layout.stride + j] = weight * scale; });
-    transform<T, true>(re, re + layout.plane, layout.stride, roots);
+    fourier.forward(re, re + layout.plane, layout.stride);
 }
 
 template <class T>
@@ -321,6 +434,7 @@ static void fft_prepare(const Job& job, char* memory) {
     const FftLayout<T> layout(job);
     const FftShared<T> shared(job, layout, memory);
     fill_roots(layout.side, const_cast<T*>(shared.roots.cosine));
+    const Fourier<T> fourier(shared.roots, const_cast<T*>(shared.strip));
     for (std::ptrdiff_t channel = 0; channel < job.channels_out; ++channel) {
         for_blocks(job, layout, channel, [&](std::ptrdiff_t block, const Term& term, std::ptrdiff_t, std::ptrdiff_t v, std::ptrdiff_t u) {
             double sum = 0, square = 0;
@@ -329,7 +443,7 @@ static void fft_prepare(const Job& job, char* memory) {
                 square += double(weight) * double(weight);
             });
             const_cast<BlockSums*>(shared.sums)[block] = {sum, __builtin_sqrt(square)};
-            if (layout.kernels) fft_kernel(layout, shared.roots, term, v, u, const_cast<T*>(shared.spectra) + 2 * block * layout.plane);
+            if (layout.kernels) fft_kernel(layout, fourier, term, v, u, const_cast<T*>(shared.spectra) + 2 * block * layout.plane);
             return true;
         });
     }
@@ -347,7 +461,7 @@ struct Square {
 template <class T>
 static std::ptrdiff_t fft_planes_bytes(const Job& job, const FftLayout<T>& layout) {
     return whole_lines(layout.pixels * std::ptrdiff_t(sizeof(Square))) +
-           layout.scratch_planes(job) * layout.plane * std::ptrdiff_t(sizeof(T));
+           (layout.scratch_planes(job) * layout.plane + Fourier<T>::strip_numbers(layout.side)) * std::ptrdiff_t(sizeof(T));
 }
 template <class T>
 static std::size_t fft_scratch_bytes(const Job& job) {
@@ -367,6 +481,7 @@ class FftTiles {
           pixels(reinterpret_cast<T*>(memory + whole_lines(layout.pixels * std::ptrdiff_t(sizeof(Square))))),
           sum(layout.in_place(job) ? pixels : pixels + 2 * layout.pixels * plane),
           own_spectrum(sum + 2 * plane),
+          fourier(this->shared.roots, pixels + layout.scratch_planes(job) * plane),
           band(job, memory + fft_planes_bytes(job, layout)),
           gather(gatherer<T>(job)) {
         for (std::ptrdiff_t i = 0; i < layout.pixels; ++i) squares[i].term = -1;
@@ -403,7 +518,6 @@ class FftTiles {
     void fill(const Tile (&tiles)[2], std::ptrdiff_t channel, std::ptrdiff_t row, std::ptrdiff_t column) {
         double offsets[2] = {job.bias, job.bias};
         const bool finite = correlate(tiles, channel, row, column, offsets);
-        if (finite) transform<T, false>(sum, sum + plane, stride, shared.roots);
         for (int i = 0; i < 2; ++i) {
             const Tile& t = tiles[i];
             if (t.picture < 0) continue;
@@ -416,13 +530,13 @@ class FftTiles {
         }
     }
 
-    // Leaves the spectrum of both tiles' results in `sum`, but for what `offsets` are to be added. False: a pixel is not
+    // Leaves both tiles' results in `sum`, but for what `offsets` are to be added. False: a pixel is not
     // finite, or so large that a sum on the way might not be: none is larger than the lengths of squares and kernels, as vectors,
     // allow (Cauchy and Schwarz).
     bool correlate(const Tile (&tiles)[2], std::ptrdiff_t channel, std::ptrdiff_t row, std::ptrdiff_t column, double (&offsets)[2]) {
         constexpr double most = sizeof(T) == 4 ? 0x1p125 : 0x1p1021;
         bool begun = false;
-        return for_blocks(job, layout, channel, [&](std::ptrdiff_t block, const Term& term, std::ptrdiff_t t, std::ptrdiff_t v,
+        const bool finite = for_blocks(job, layout, channel, [&](std::ptrdiff_t block, const Term& term, std::ptrdiff_t t, std::ptrdiff_t v,
                                                     std::ptrdiff_t u) {
             const std::ptrdiff_t place = (t * layout.down.blocks + (row + v) % layout.down.blocks) * layout.columns + column + u;
             const std::ptrdiff_t at = layout.pixels > 1 ? place : 0;
@@ -431,14 +545,26 @@ class FftTiles {
             if (!(square.length * weights.length < most / double(layout.blocks))) return false;
             for (int i = 0; i < 2; ++i) offsets[i] += square.means[i] * weights.sum;
             const T* spectrum = layout.kernels ? shared.spectra + 2 * block * plane : own_spectrum;
-            if (!layout.kernels) fft_kernel(layout, shared.roots, term, v, u, own_spectrum);
-            if (begun) multiply<true>(pixels + 2 * at * plane, spectrum); else multiply<false>(pixels + 2 * at * plane, spectrum);
+            if (!layout.kernels) fft_kernel(layout, fourier, term, v, u, own_spectrum);
+            if (layout.in_place(job)) {
+                fourier.there_and_back(sum, sum + plane, stride, [&](T* re, T* im, std::ptrdiff_t i) {
+                    multiply<false>(re, im, spectrum + i, re, im, layout.side * line<T>);
+                });
+                return true;
+            }
+            const T* const seen = pixels + 2 * at * plane;
+            Fourier<T>::for_runs(layout.side, stride, [&](std::ptrdiff_t i) {
+                const auto multiply = begun ? &FftTiles::multiply<true> : &FftTiles::multiply<false>;
+                (this->*multiply)(seen + i, seen + plane + i, spectrum + i, sum + i, sum + plane + i, layout.side);
+            });
             begun = true;
             return true;
         });
+        if (finite && !layout.in_place(job)) fourier.inverse(sum, sum + plane, stride);
+        return finite;
     }
 
-    // The square that a block of a kernel sees for both tiles, transformed; from the place `at`, if it is there.
+    // The square that a block of a kernel sees for both tiles; from the place `at`, if it is there. Transformed, if it is seen again.
     const Square& take(const Tile (&tiles)[2], std::ptrdiff_t t, const Term& term, std::ptrdiff_t v, std::ptrdiff_t u, std::ptrdiff_t at) {
         std::ptrdiff_t numbers[2];
         for (int i = 0; i < 2; ++i) {
@@ -458,7 +584,7 @@ class FftTiles {
             }
         }
         square.length = __builtin_sqrt(squared);
-        if (squared - squared == 0) transform<T, true>(to, to + plane, stride, shared.roots);
+        if (squared - squared == 0 && !layout.in_place(job)) fourier.forward(to, to + plane, stride);
         return square;
     }
 
@@ -503,24 +629,32 @@ class FftTiles {
         return all;
     }
 
+    // By the conjugate of n numbers of a kernel's spectrum.
     template <bool adds>
-    void multiply(const T* pixels_spectrum, const T* spectrum) const {  // by the conjugate
-        for (std::ptrdiff_t i = 0; i < layout.side; ++i) {
-            for (std::ptrdiff_t j = i * stride; j < i * stride + layout.side; j += lanes<T>) {
-                const Vec<T> a = load(pixels_spectrum + j), b = load(pixels_spectrum + plane + j);
-                const Vec<T> c = load(spectrum + j), d = load(spectrum + plane + j);
-                Vec<T> re = a * c + b * d, im = b * c - a * d;
-                if (adds) {
-                    re += load(sum + j);
-                    im += load(sum + plane + j);
-                }
-                store(sum + j, re);
-                store(sum + plane + j, im);
+    void multiply(const T* re, const T* im, const T* spectrum, T* to_re, T* to_im, std::ptrdiff_t n) const {
+        for (std::ptrdiff_t j = 0; j < n; j += lanes<T>) {
+            const Vec<T> a = load(re + j), b = load(im + j), c = load(spectrum + j), d = load(spectrum + plane + j);
+            Vec<T> product_re = a * c + b * d, product_im = b * c - a * d;
+            if (adds) {
+                product_re += load(to_re + j);
+                product_im += load(to_im + j);
             }
+            store(to_re + j, product_re);
+            store(to_im + j, product_im);
         }
     }
 
     void put(const Tile& t, std::ptrdiff_t of, T* results, T offset) {
+        if (band.writes_in_place(of, t.width)) {
+            T* to = band.out_at(of, t.y, t.x);
+            for (std::ptrdiff_t i = 0; i < t.height; ++i, results += stride, to += job.out.row_stride / std::ptrdiff_t(sizeof(T))) {
+                for (std::ptrdiff_t j = 0; j < t.width; j += lanes<T>) {
+                    const std::ptrdiff_t c = min(j, t.width - lanes<T>);
+                    store(to + c, load(results + c) + offset);
+                }
+            }
+            return;
+        }
         for (std::ptrdiff_t i = 0; i < t.height; ++i) {
             T* const row = results + i * stride;
             for (std::ptrdiff_t j = 0; j < t.width; ++j) row[j] += offset;
@@ -534,6 +668,7 @@ class FftTiles {
     const std::ptrdiff_t plane, stride;
     Square* const squares;
     T *const pixels, *const sum, *const own_spectrum;
+    const Fourier<T> fourier;
     Band<T> band;
     const Gather<T> gather;
 };

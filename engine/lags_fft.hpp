@@ -111,8 +111,8 @@ class LagsByFft {
           targets(pair),
           planes(plane_count(pair)),
           sums(pair, sums),
-          roots(fill_roots(side, reinterpret_cast<double*>(memory))),
-          one_row(reinterpret_cast<double*>(memory) + 2 * side),
+          fourier(fill_roots(side, reinterpret_cast<double*>(memory)), reinterpret_cast<double*>(memory) + 2 * side),
+          one_row(reinterpret_cast<double*>(memory) + 2 * side + Fourier<double>::strip_numbers(side)),
           spectra(one_row + stride),
           found(spectra + (planes + targets.count + 1) * 2 * size),
           seen(reinterpret_cast<Seen*>(found + planes * (planes + targets.count) * 2 * size)),
@@ -124,7 +124,7 @@ class LagsByFft {
 
     static std::size_t bytes(const Pair& pair, std::ptrdiff_t side) {
         const std::ptrdiff_t planes = plane_count(pair), factors = planes + target_count(pair);
-        const std::ptrdiff_t numbers = 2 * side + stride_of(side) + (factors + 1 + planes * factors) * 2 * side * stride_of(side);
+        const std::ptrdiff_t numbers = 2 * side + Fourier<double>::strip_numbers(side) + stride_of(side) + (factors + 1 + planes * factors) * 2 * side * stride_of(side);
         return std::size_t(numbers + planes * factors) * sizeof(double) + std::size_t(factors) * sizeof(Seen);
     }
 
@@ -159,7 +159,7 @@ class LagsByFft {
                 if (i == 0 && square + 1 == tiles) sums.of_plane(p) += seen[p].total;
             }
             if (square + 1 < tiles) sums.of_plane(p) += seen[p].total;
-            transform<double, true>(spectrum(p), spectrum(p) + size, stride, roots);
+            fourier.forward(spectrum(p), spectrum(p) + size, stride);
         }
         if (square >= tiles) return;
         for (std::ptrdiff_t t = 0; t < targets.count; ++t) {
@@ -173,7 +173,7 @@ class LagsByFft {
             for (std::ptrdiff_t s = 0; s < targets.count; ++s) sums.of_targets(t, s) += dot(spectrum(planes + t), spectrum(planes + s));
         }
         for (std::ptrdiff_t t = planes; t < planes + targets.count; ++t) {
-            transform<double, true>(spectrum(t), spectrum(t) + size, stride, roots);
+            fourier.forward(spectrum(t), spectrum(t) + size, stride);
         }
     }
 
@@ -185,10 +185,10 @@ class LagsByFft {
         for (std::ptrdiff_t i = 0; i < 2; ++i) {
             take([&](auto... where) { plane.row(where...); }, square + i, true, other + i * size, of_other);
         }
-        transform<double, true>(other, other + size, stride, roots);
-        for (std::ptrdiff_t row = 0; row < size; row += stride) {
-            for (std::ptrdiff_t f = 0; f < factors; ++f) multiply(spectrum(f) + row, other + row, products(f, q) + row);
-        }
+        fourier.forward(other, other + size, stride);
+        Fourier<double>::for_runs(squares.side, stride, [&](std::ptrdiff_t i) {
+            for (std::ptrdiff_t f = 0; f < factors; ++f) multiply(spectrum(f) + i, other + i, products(f, q) + i);
+        });
         for (std::ptrdiff_t f = 0; f < factors; ++f) {
             const double length = __builtin_sqrt(seen[f].squares) * __builtin_sqrt(of_other.squares);
             bounds[f * planes + q] += seen[f].whole && of_other.whole ? length : __builtin_inf();
@@ -219,7 +219,7 @@ class LagsByFft {
         });
     }
 
-    // to += conj(a) b, of one row.
+    // to += conj(a) b, of a run of a spectrum.
     void multiply(const double* a, const double* b, double* to) const {
         for (std::ptrdiff_t j = 0; j < squares.side; j += lanes<double>) {
             const Vec<double> a_re = load(a + j), a_im = load(a + size + j), b_re = load(b + j), b_im = load(b + size + j);
@@ -250,7 +250,7 @@ class LagsByFft {
     // Where all numbers were whole, and the result can be off by less than a quarter, the whole number that it is.
     void put(std::ptrdiff_t f, std::ptrdiff_t q) const {
         double* const re = products(f, q);
-        transform<double, false>(re, re + size, stride, roots);
+        fourier.inverse(re, re + size, stride);
         const double scale = 1 / double(squares.side * squares.side);
         const bool exact = bounds[f * planes + q] * rounding() < 0.25;
         const auto value = [&](double a) { return exact ? __builtin_rint(a * scale) : a * scale; };
@@ -269,7 +269,7 @@ class LagsByFft {
     const Targets<Real> targets;
     const std::ptrdiff_t planes;
     const LagSums<double> sums;
-    const Roots<double> roots;
+    const Fourier<double> fourier;
     double *const one_row, *const spectra, *const found;
     Seen* const seen;      // of each factor, in two squares
     double* const bounds;  // of each sum of products: the lengths of what was multiplied; infinite where not all was whole

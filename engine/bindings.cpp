@@ -21,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "block.hpp"
 #include "dispatch.hpp"
 #include "exact.hpp"
 #include "pool.hpp"
@@ -532,6 +533,11 @@ class Moments {
     const Lags *lags, *real;  // what suits the pair, and what suits any
 };
 
+int block_buffer(PyObject* self, Py_buffer* view, int flags) {
+    const Block& block = *nb::inst_ptr<Block>(self);
+    return PyBuffer_FillInfo(view, self, block.get(), Py_ssize_t(block.bytes), 0, flags);
+}
+
 }  // namespace
 }  // namespace corr2d
 
@@ -559,6 +565,9 @@ NB_MODULE(_engine, m) {
             nb::arg("near_tie"), nb::arg("way"), nb::arg("in_float64"), nb::arg("tile"))
         .def("units", &Correlation::units)
         .def("run", &Correlation::run);
+
+    static PyType_Slot buffer_of_block[] = {{Py_bf_getbuffer, reinterpret_cast<void*>(block_buffer)}, {0, nullptr}};
+    nb::class_<Block>(m, "Block", nb::type_slots(buffer_of_block)).def(nb::init<std::size_t>());
 
     m.def("exact_products", &exact_products, nb::arg("matrix"), nb::arg("vector"), nb::arg("out"), nb::arg("threads"));
 

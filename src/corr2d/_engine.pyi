@@ -30,6 +30,12 @@ class Correlation:
         self, image: NDArray[Any], out: NDArray[Any], threads: int, bands: int, least: int, /
     ) -> bool: ...
 
+class Block:
+    """So many bytes of memory, as a writable buffer; what was let go last, if that is enough."""
+
+    def __init__(self, size: int, /) -> None: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
 def exact_products(
     matrix: NDArray[np.float64], vector: NDArray[np.float64], out: NDArray[np.float64], threads: int
 ) -> None:

@@ -44,6 +44,8 @@ _TILE_ROWS = 6  # of engine/vec.hpp: bands of whole register tiles
 _LEAST_STRIP = 64  # columns: the widest register tile
 # Correlations kept prepared, of kernels up to so many weights: some megabytes at most.
 _KEPT, _MOST_KEPT = 64, 4096
+# Bytes of a result whose memory is kept for the next: malloc keeps less; more would be much to hold unasked.
+_LEAST_REUSED, _MOST_REUSED = 32 << 20, 48 << 20
 _TOO_WIDE = "`image` has integers beyond 2**53, which are rounded to float64."
 
 
@@ -189,10 +191,18 @@ class _Prepared(NamedTuple):
     shape: tuple[int, ...]  # of the result
     dtype: np.dtype[Any]
     axes: tuple[int, int]  # where the result has its colours, and where the engine has them
+    is_reused: bool  # its memory, by the next, once it is let go
     is_wide: bool  # pixels may not fit float64
     work: int  # multiply-adds, about
     least: int  # units of a band of rows
     parts: Sequence[tuple[tuple[EllipsisType | slice, ...], _engine.Correlation]]  # results, what fills them
+
+    def empty(self) -> NDArray[Any]:
+        """Give memory for the result."""
+        if not self.is_reused:
+            return np.empty(self.shape, self.dtype)
+        block = _engine.Block(prod(self.shape) * self.dtype.itemsize)
+        return np.ndarray(self.shape, self.dtype, memoryview(block))
 
     def fill(self, out: NDArray[Any], image: NDArray[Any], threads: int | None) -> bool:
         """Fill `out`, and say whether a NaN met an integer pixel."""
@@ -217,11 +227,11 @@ def _fill(
     out: NDArray[Any] | None,
     threads: int | None,
 ) -> NDArray[Any]:
-    result = np.empty(job.shape, job.dtype) if out is None else out
+    result = job.empty() if out is None else out
     if out is not None:
         _check_out(out, job.shape, job.dtype)
         if np.may_share_memory(out, image) or np.may_share_memory(out, weights):
-            result = np.empty(job.shape, job.dtype)
+            result = job.empty()
     planes, target = image, result
     if channel_axis is not None:
         planes, _ = planes_and_batch(image, weights, channel_axis)
@@ -334,9 +344,10 @@ def _prepare(
     axis = front if channel_axis is None else channel_axis % len(image_shape)
     of_result = list(shape)
     of_result.insert(axis, of_result.pop(front))
+    is_reused = _LEAST_REUSED <= prod(shape) * out_dtype.itemsize <= _MOST_REUSED
     is_wide = image_dtype.kind in "iu" and image_dtype.itemsize == 8
     return _Prepared(
-        tuple(of_result), out_dtype, (axis, front), is_wide, prod(shape) * pixel_work, least, parts
+        tuple(of_result), out_dtype, (axis, front), is_reused, is_wide, prod(shape) * pixel_work, least, parts
     )
 
 

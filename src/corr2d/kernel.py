@@ -316,6 +316,8 @@ class Kernel:
 
     def with_notes(self, *notes: str, **provenance: str) -> "Kernel":
         """Give the same kernel with more notes and provenance."""
+        if not notes and not provenance:
+            return self
         return replace(self, notes=self.notes + notes, provenance=self.provenance | provenance)
 
     def __eq__(self, other: object) -> bool:

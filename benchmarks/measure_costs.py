@@ -17,7 +17,8 @@ from corr2d.costs import COSTS, LAG_COSTS, Costs, LagCosts
 from corr2d.lags import Lags
 
 TABLE = Path(__file__).parent.parent / "src" / "corr2d" / "costs.py"
-SIDES = (32, 64, 128, 256, 512, 1024)
+SIDES = (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+LAG_SIDES = (32, 64, 128, 256, 512)  # larger ones never pay
 AT_HAND = 8 << 20  # bytes of spectra: engine/fft.hpp
 
 
@@ -49,7 +50,9 @@ def measure(dtype: type) -> Costs:
     tap = (many - few) / (121 - 9)
     single = (long - short) / (31 + 31 * (1 + 31 / 128) - 3 - 3 * (1 + 3 / 128))
     squares: dict[int, tuple[float, float]] = {}
-    for side in SIDES:
+    least = 0.0  # what a product costs, as its numbers are more than those of the side before
+    for before, side in zip(SIDES[:1] + SIDES, SIDES, strict=False):
+        least *= (side / before) ** 2
         n = 4  # channels, to as many: as many squares must be kept
         while n * 2 * side**2 * image.itemsize * 1.1 > AT_HAND:
             n //= 2
@@ -57,15 +60,15 @@ def measure(dtype: type) -> Costs:
         pairs = alone.units(image, out)
         if n < 2:  # numbers are counted, then
             (ns,) = nanoseconds((alone, image, out))
-            squares[side] = (ns / (pairs + 0.5), squares[side // 2][1] * 4)
+            squares[side] = (ns / (pairs + 0.5), least)
             continue
         # A pair is two transforms and a product; its kernel is one transform. So many channels are n pairs,
         # n * n - n products more, and n * n kernels.
         counts = [[pairs + 0.5, -0.5], [n * pairs + n**2 / 2, (n**2 - n) * pairs - n**2 / 2]]
         images, outs = np.repeat(image[None], n, axis=0), np.repeat(out[None], n, axis=0)
         pair, product = np.linalg.solve(counts, nanoseconds((alone, image, out), (mixing, images, outs)))
-        # In noise it may come out as little as nothing: it has four times the numbers of the one before.
-        squares[side] = (pair, max(product, 4 * squares[side // 2][1] if squares else 0.0))
+        least = max(product, least)  # in noise it may come out as little as nothing
+        squares[side] = (pair, least)
     return Costs(
         (max(few - 9 * tap, 0.0), tap),
         (max(short - 6 * single, 0.0), single),
@@ -100,7 +103,7 @@ def measure_lags() -> LagCosts:
         return [work.fft_cost(1000, 1000, side, LagCosts(0.0, 0.0, each)) for each in only]
 
     squares = {}
-    for side in SIDES[:-1]:  # larger ones never pay
+    for side in LAG_SIDES:
         each = np.array([lag_nanoseconds(work, np.float32, side) for work in few])
         numbers = np.array([counts(work, side) for work in few]) / each[:, None]  # each as near as the others
         transform, product = np.linalg.lstsq(numbers, np.ones(len(few)))[0]

@@ -282,8 +282,8 @@ class Correlation {
                 double near_tie, Way way, bool in_float64, std::ptrdiff_t tile, const Table& table)
         : terms(given, way, in_float64, near_tie > 0), algorithm((in_float64 ? table.f64 : table.f32)[int(way)]) {
         if (row_step < 1 || column_step < 1) throw std::invalid_argument("steps must be at least 1");
-        if (way == Way::fft && (tile < 32 || (tile & (tile - 1)) != 0)) {
-            throw std::invalid_argument("the FFT's tile must be a power of two, at least 32");
+        if (way == Way::fft && !is_side(tile)) {
+            throw std::invalid_argument("the FFT's tile must be a power of two, or three times one, of at least 32");
         }
         job.channels_in = terms.channels_in;
         job.channels_out = terms.channels_out;

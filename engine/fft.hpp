@@ -103,7 +103,15 @@ struct Columns {
 template <class T>
 static constexpr std::ptrdiff_t line = 64 / sizeof(T) < lanes<T> ? lanes<T> : 64 / sizeof(T);
 
-// Fourier sums of 4 and of 8 numbers, without a factor in front.
+// Fourier sums of 3, 4 and 8 numbers, without a factor in front.
+template <class T, int sign>
+static CORR2D_INLINE void butterfly(Complex<T> (&a)[3]) {
+    constexpr T root = T(0.86602540378443864676);  // of 3/4
+    const Complex<T> sum = a[1] + a[2], turned = quarter_turn<T, sign>(a[1] - a[2]), low = plus_times(a[0], T(-0.5), sum);
+    a[0] = a[0] + sum;
+    a[1] = plus_times(low, root, turned);
+    a[2] = plus_times(low, -root, turned);
+}
 template <class T, int sign>
 static CORR2D_INLINE void butterfly(Complex<T> (&a)[4]) {
     const Complex<T> even = a[0] + a[2], odd = a[1] + a[3], low = a[0] - a[2], turned = quarter_turn<T, sign>(a[1] - a[3]);
@@ -167,15 +175,19 @@ static inline void radix_step(const Columns<T>& x, const Roots<T>& roots, std::p
     }
 }
 
-// What a transform of n = 2^m rows is parted by first, if forward, or last: by fours until eights go into the rest. By eight but once where
-// registers are few.
+// What a transform of n = 2^m or 3 * 2^m rows is parted by first, if forward, or last: three, then fours until eights go into the rest. By
+// eight but once where registers are few.
 static inline std::ptrdiff_t radix_of(std::ptrdiff_t n) {
     constexpr std::ptrdiff_t powers_of_eight = 0111111111;
-    return (many_registers ? (n & powers_of_eight) != 0 : n == 8) ? 8 : 4;
+    return n % 3 == 0 ? 3 : (many_registers ? (n & powers_of_eight) != 0 : n == 8) ? 8 : 4;
 }
 template <class T, int sign>
 static inline void step_of(const Columns<T>& x, const Roots<T>& roots, std::ptrdiff_t n, std::ptrdiff_t rows) {
-    if (radix_of(n) == 8) radix_step<T, sign, 8>(x, roots, n, rows); else radix_step<T, sign, 4>(x, roots, n, rows);
+    switch (radix_of(n)) {
+        case 3: return radix_step<T, sign, 3>(x, roots, n, rows);
+        case 4: return radix_step<T, sign, 4>(x, roots, n, rows);
+        default: return radix_step<T, sign, 8>(x, roots, n, rows);
+    }
 }
 
 // Down all of n rows. Forward: natural order in, digit-reversed out; inverse, unscaled: the other way round. Steps go over so many rows as the

@@ -47,8 +47,14 @@ struct Job {
     Border border;
     double cval, bias;
     double near_tie;      // integer results whose sum is so near to a tie are summed again in float64; 0: none
-    std::ptrdiff_t tile;  // side of the square that the FFT transforms, a power of two of at least 32
+    std::ptrdiff_t tile;  // side of the square that the FFT transforms: `is_side`
 };
+
+// Whether squares of that side can be transformed: 2^m or 3 * 2^m, of whole cache lines.
+static inline constexpr bool is_side(std::ptrdiff_t side) {
+    const std::ptrdiff_t odd = side % 3 == 0 ? side / 3 : side;
+    return side >= 32 && odd % 16 == 0 && (odd & (odd - 1)) == 0;
+}
 
 // One way to do a job. The work is counted in units, through all planes: any split of them over threads gives the same
 // bits. `shared` and `scratch` have so many bytes, aligned to 64; `shared` is filled once and then only read.

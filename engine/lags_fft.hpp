@@ -9,7 +9,7 @@
 // left edge: so Q ends there, and a strip along the right edge is added, P = the columns beyond it, Q = those before it.
 //
 // Two tiles ride in one complex transform: of P1 + i P2 and Q1 + i Q2, the real part is the sum of P1 with Q1 and P2 with Q2, which is all
-// that is wanted. Of 31 x 31 floats, 2048 x 2048 pixels take 0.24 s of one core for 0.80 directly; at 15 x 15, 0.13 for 0.22.
+// that is wanted. Of 31 x 31 floats, 2048 x 2048 pixels take 0.08 s of one core with AVX-512 for 0.33 directly; at 15 x 15, 0.05 for 0.12.
 #pragma once
 #include "fft.hpp"
 #include "lags.hpp"

@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdlib>
 #include <new>
-#include <utility>
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif

@@ -566,8 +566,12 @@ class FftTiles {
             }
             const T* const seen = pixels + 2 * at * plane;
             Fourier<T>::for_runs(layout.side, stride, [&](std::ptrdiff_t i) {
-                const auto multiply = begun ? &FftTiles::multiply<true> : &FftTiles::multiply<false>;
-                (this->*multiply)(seen + i, seen + plane + i, spectrum + i, sum + i, sum + plane + i, layout.side);
+                T *const re = sum + i, *const im = sum + plane + i;
+                if (begun) {
+                    multiply<true>(seen + i, seen + plane + i, spectrum + i, re, im, layout.side);
+                } else {
+                    multiply<false>(seen + i, seen + plane + i, spectrum + i, re, im, layout.side);
+                }
             });
             begun = true;
             return true;

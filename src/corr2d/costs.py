@@ -1,6 +1,8 @@
 """What the engine's algorithms cost, as benchmarks/measure_costs.py measured it and wrote it here.
 
 Those of AVX-512 are of an Intel Xeon with 2 MiB of L2 cache a core; the others of an AMD EPYC with 512 KiB.
+Of AVX-512, those of squares are the least of several runs; but those of float32 up to 96, which that made too
+cheap, are set by what whole calls over 2048 x 2048 take beside squares of 128.
 `plan` compares costs with each other, so that their ratios matter more than the figures.
 """
 
